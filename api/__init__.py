@@ -1,0 +1,1 @@
+"""How people reach the ledger: REST, the command line, and the composition root."""

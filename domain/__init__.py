@@ -1,0 +1,1 @@
+"""What is true of money. No clock, no I/O: time comes in as an argument."""

@@ -1,0 +1,25 @@
+"""Stream ids: names are hashed to UUIDs, with a namespace per kind of stream.
+
+A version 5 UUID (RFC 9562) over a JSON array, so that no two lists of names run together.
+"""
+
+import json
+from typing import Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+_COMMANDS: Final = uuid5(NAMESPACE_URL, "tallystick:command")
+_ACCOUNTS: Final = uuid5(NAMESPACE_URL, "tallystick:account")
+
+
+def command_stream(ledger: str, caller: str, key: str) -> UUID:
+    """Stream of the command a caller sends under an idempotency key; a payment's id."""
+    return _named(_COMMANDS, ledger, caller, key)
+
+
+def account_stream(ledger: str, account: str) -> UUID:
+    """Stream of the account with this id."""
+    return _named(_ACCOUNTS, ledger, account)
+
+
+def _named(namespace: UUID, *names: str) -> UUID:
+    return uuid5(namespace, json.dumps(names, ensure_ascii=False, separators=(",", ":")))

@@ -1,0 +1,115 @@
+"""Everything the ledger can refuse: one class a rule, each with its stable code.
+
+    Refusal
+    ├── Undecided          nothing is recorded, the key is not used up
+    │   ├── NotFound, AccountExists, AccountNotEmpty
+    │   ├── IdempotencyKeyReused
+    │   └── ValueDateOutOfRange
+    └── Refused            recorded as an event; the same key gets the same refusal for ever
+        ├── SameAccount, AccountUnknown, AccountClosed, AccountFrozen, CurrencyMismatch
+        └── InsufficientFunds, MaxBalanceExceeded, BalanceOverflow
+
+What HTTP status a code has is decided in api/problems.py alone.
+"""
+
+from typing import Any, ClassVar, Final
+
+
+class Refusal(Exception):
+    """A command that is not carried out. `members` name what it is about, never a value sent."""
+
+    code: ClassVar[str]
+    detail: ClassVar[str]
+
+    def __init__(self, **members: Any) -> None:
+        super().__init__(self.code)
+        self.members = members
+
+
+class Undecided(Refusal):
+    """A refusal that leaves no trace: the command may be sent again under the same key."""
+
+
+class Refused(Refusal):
+    """A decision: recorded, and repeated to whoever sends the same command again."""
+
+
+class NotFound(Undecided):
+    code = "not_found"
+    detail = "Nothing has this id; check it, or open it first."
+
+
+class AccountExists(Undecided):
+    code = "account_exists"
+    detail = "This account id is taken; choose another, or leave it out to have one made."
+
+
+class AccountNotEmpty(Undecided):
+    code = "account_not_empty"
+    detail = "Only an account with a balance of zero and no holds can be closed; empty it first."
+
+
+class IdempotencyKeyReused(Undecided):
+    code = "idempotency_key_reused"
+    detail = "This key was used for another request; send a new key with a new request."
+
+
+class ValueDateOutOfRange(Undecided):
+    code = "invalid_request"
+    detail = "value_date may be at most 366 days from today (UTC)."
+
+
+class SameAccount(Refused):
+    code = "same_account"
+    detail = "A posting must debit and credit two different accounts."
+
+
+class AccountUnknown(Refused):
+    code = "account_unknown"
+    detail = "The account named does not exist; open it first."
+
+
+class AccountClosed(Refused):
+    code = "account_closed"
+    detail = "The account named is closed for good; use another."
+
+
+class AccountFrozen(Refused):
+    code = "account_frozen"
+    detail = "The account named is frozen; an admin can unfreeze it."
+
+
+class CurrencyMismatch(Refused):
+    code = "currency_mismatch"
+    detail = "The account named holds another currency than the posting's."
+
+
+class InsufficientFunds(Refused):
+    code = "insufficient_funds"
+    detail = "The account named has less available than the posting takes."
+
+
+class MaxBalanceExceeded(Refused):
+    code = "max_balance_exceeded"
+    detail = "The posting would take the account named above its maximum balance."
+
+
+class BalanceOverflow(Refused):
+    code = "balance_overflow"
+    detail = "The posting would take the account's balance out of the signed 64-bit range."
+
+
+REFUSED: Final[dict[str, type[Refused]]] = {
+    refused.code: refused
+    for refused in (
+        SameAccount,
+        AccountUnknown,
+        AccountClosed,
+        AccountFrozen,
+        CurrencyMismatch,
+        InsufficientFunds,
+        MaxBalanceExceeded,
+        BalanceOverflow,
+    )
+}
+"""Recorded refusals by code: a stored refusal is rendered with its class's text."""

@@ -1,0 +1,1 @@
+"""How it is done here: PostgreSQL, settings, clock, telemetry."""
