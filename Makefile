@@ -1,0 +1,74 @@
+# make run | make test | make check …: see README.md. Needs Python 3.11 or later, and nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+UV ?= uv
+WORKERS ?= 2
+ARGS ?=
+
+BIN := $(VENV)/bin
+RUN := $(VENV)/installed
+DEV := $(VENV)/installed-dev
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FAST := $(wildcard tests/unit tests/golden tests/property)
+
+.PHONY: run setup test check static fix bench demo soak lock clean
+
+run: $(RUN)  ## everything in one terminal; make run ARGS="--port 9000"
+	@exec $(BIN)/tally up $(ARGS)
+
+setup: $(RUN)  ## the virtual environment alone
+
+test: static  ## all that CI runs
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+
+check: static  ## format, lint, types, imports and fast tests: under a minute
+	@$(BIN)/python -m pytest -m "not slow" $(FAST)
+
+static: $(DEV)
+	@$(BIN)/ruff format --check --quiet || { echo "run: make fix" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timings
+
+fix: $(DEV)  ## formats, and mends what ruff can
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+soak: $(DEV)  ## every acceptance check at its full count, with a table of what it measured
+	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)
+
+bench: $(DEV)  ## measures; a table at the end
+	@$(BIN)/python -m pytest tests/benchmarks $(ARGS)
+
+demo: $(RUN)  ## a day in a small town, on a ledger that is gone afterwards
+	@.ci/demo $(BIN)/tally $(ARGS)
+
+lock:  ## renews the locks; needs uv
+	@compile="$(UV) pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header"; \
+	$$compile --extra dev -o requirements-dev.lock; \
+	$$compile --extra build -c requirements-dev.lock -o requirements.lock
+
+clean:  ## all that was made here, but for the data in .tally
+	@rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+	  .ruff_cache .schemathesis dist
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is no Python 3.11 or later: make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }
+
+# First the locked packages, each held to its hash; then ourselves, with nothing fetched for it.
+$(RUN): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what requirements.lock names into $(VENV) …" >&2
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUN)
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
