@@ -1,0 +1,132 @@
+"""Rules of the house, which no linter we use knows."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import iso4217
+import pytest
+
+from domain.currencies import MINOR_UNIT_EXPONENTS
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("api", "application", "domain", "infrastructure", "projections")
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", *patterns], cwd=ROOT, capture_output=True, check=True
+    )
+    names = [name for name in listed.stdout.decode().split("\0") if name]
+    return [ROOT / name for name in names if (ROOT / name).exists()]
+
+
+def lines_with(pattern: str, files: list[Path]) -> list[str]:
+    found = re.compile(pattern)
+    return [
+        f"{file.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+        for file in files
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if found.search(line)
+    ]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_generic_package_name_is_ours_and_nobody_elses(package: str) -> None:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin == str(ROOT / package / "__init__.py")
+    owners = importlib.metadata.packages_distributions().get(package, [])
+    assert set(owners) <= {"tallystick"}
+
+
+def test_the_distribution_can_not_be_uploaded_by_mistake() -> None:
+    assert "Private :: Do Not Upload" in PROJECT["classifiers"]
+
+
+def test_the_domain_imports_the_standard_library_and_eventsourcing_alone() -> None:
+    allowed = {*sys.stdlib_module_names, "eventsourcing", "domain"}
+    imported = {
+        (name.partition(".")[0], str(file.relative_to(ROOT)))
+        for file in tracked("domain/*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert {(name, file) for name, file in imported if name not in allowed} == set()
+
+
+def test_a_file_is_short_enough_to_be_read() -> None:
+    long = {
+        str(file.relative_to(ROOT)): count
+        for file in tracked("*.py")
+        if (count := len(file.read_text().splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_no_file_or_folder_has_a_name_that_says_nothing() -> None:
+    banned = {"utils", "helpers", "common", "base", "manager", "service"}
+    parts = {part for file in tracked() for part in (*file.relative_to(ROOT).parts, file.stem)}
+    assert parts & banned == set()
+    classes = r"^\s*class \w*(Utils?|Helpers?|Manager|Service)\b"
+    assert lines_with(classes, tracked("*.py")) == []
+
+
+def test_nothing_is_left_undone() -> None:
+    words = "|".join(("TO" + "DO", "FIX" + "ME", "Not" + "ImplementedError", "xfail"))
+    assert lines_with(rf"\b({words})\b", tracked("*.py", "*.sql", "*.md", "*.toml")) == []
+
+
+def test_nothing_names_a_path_of_the_machine_it_was_written_on() -> None:
+    text = [file for file in tracked() if file.suffix not in {".bin", ".png", ".lock"}]
+    homes = "|".join(("wo" + "rk", "fa" + "rm", "ro" + "ot", "ho" + "me"))
+    assert lines_with(rf"(^|[^\w.$}}/-])/({homes})/", text) == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_every_package_to_its_hashes_and_names_no_index(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    requirements = re.split(r"\n(?=\S)", text.strip())
+    assert [r for r in requirements if "==" not in r or "--hash=sha256:" not in r] == []
+    assert lines_with(r"://|--index|--extra-index|--find-links|@ |file:|^#", [ROOT / lock]) == []
+
+
+def test_the_locks_agree_and_cover_what_pyproject_asks_for() -> None:
+    runtime, dev = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+        for lock in LOCKS
+    )
+    assert runtime.items() <= dev.items()
+    extras = PROJECT["optional-dependencies"]
+    assert {_name(asked) for asked in PROJECT["dependencies"] + extras["build"]} <= runtime.keys()
+    assert {_name(asked) for asked in extras["dev"]} - {"tallystick"} <= dev.keys()
+
+
+def _name(requirement: str) -> str:
+    matched = re.match(r"[\w.-]+", requirement)
+    assert matched
+    return matched[0].lower()
+
+
+def test_currencies_and_their_exponents_are_those_of_iso_4217() -> None:
+    published = {
+        currency.code: currency.exponent
+        for currency in iso4217.Currency
+        if currency.exponent is not None
+    }
+    assert published == MINOR_UNIT_EXPONENTS
