@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 from uuid import UUID
@@ -38,6 +39,7 @@ class Posting(NamedTuple):
     currency: str
 
 
+@dataclass(frozen=True)
 class LedgerEvent(AggregateEvent):
     """What all events have in common; `timestamp` (the library's name) is the recorded time."""
 
@@ -51,6 +53,7 @@ class LedgerEvent(AggregateEvent):
         aggregate.evolve(self)
 
 
+@dataclass(frozen=True)
 class FirstEvent(LedgerEvent):
     """An event that begins a stream: applied to nothing, it makes the aggregate."""
 
@@ -68,6 +71,7 @@ class FirstEvent(LedgerEvent):
 # Accounts ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class AccountOpened(FirstEvent):
     TOPIC = "tally.account.opened.v1"
     AGGREGATE = "tally.account"
@@ -82,6 +86,7 @@ class AccountOpened(FirstEvent):
     metadata: Metadata
 
 
+@dataclass(frozen=True)
 class AccountChanged(LedgerEvent):
     TOPIC = "tally.account.changed.v1"
 
@@ -90,6 +95,7 @@ class AccountChanged(LedgerEvent):
     """New values of what changed: `overdraft_limit`, `max_balance`, `metadata`."""
 
 
+@dataclass(frozen=True)
 class AccountFrozen(LedgerEvent):
     TOPIC = "tally.account.frozen.v1"
 
@@ -97,6 +103,7 @@ class AccountFrozen(LedgerEvent):
     reason: str
 
 
+@dataclass(frozen=True)
 class AccountUnfrozen(LedgerEvent):
     TOPIC = "tally.account.unfrozen.v1"
 
@@ -104,6 +111,7 @@ class AccountUnfrozen(LedgerEvent):
     reason: str
 
 
+@dataclass(frozen=True)
 class AccountClosed(LedgerEvent):
     TOPIC = "tally.account.closed.v1"
 
@@ -111,6 +119,7 @@ class AccountClosed(LedgerEvent):
     reason: str
 
 
+@dataclass(frozen=True)
 class AccountEntry(LedgerEvent):
     """One side of a posting, with the account's balances right after it."""
 
@@ -132,10 +141,12 @@ class AccountEntry(LedgerEvent):
     carrier: str
 
 
+@dataclass(frozen=True)
 class AccountDebited(AccountEntry):
     TOPIC = "tally.account.debited.v1"
 
 
+@dataclass(frozen=True)
 class AccountCredited(AccountEntry):
     TOPIC = "tally.account.credited.v1"
 
@@ -143,6 +154,7 @@ class AccountCredited(AccountEntry):
 # Payments ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class PaymentDecided(FirstEvent):
     """A payment's first event: the request's fingerprint, and the payment as it was asked for."""
 
@@ -159,10 +171,12 @@ class PaymentDecided(FirstEvent):
     metadata: Metadata
 
 
+@dataclass(frozen=True)
 class PaymentSettled(PaymentDecided):
     TOPIC = "tally.payment.settled.v1"
 
 
+@dataclass(frozen=True)
 class PaymentRefused(PaymentDecided):
     TOPIC = "tally.payment.refused.v1"
 
@@ -173,6 +187,7 @@ class PaymentRefused(PaymentDecided):
 # Commands that make no payment ------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class CommandDecided(FirstEvent):
     """The only event of a command's own stream; recorded also where nothing changed."""
 

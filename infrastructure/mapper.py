@@ -43,7 +43,7 @@ class RecordedEvent(Notification):
 class _Codec(NamedTuple):
     event: type[LedgerEvent]
     names: tuple[str, ...]
-    values: Callable[[LedgerEvent], tuple[Any, ...]]
+    values: Callable[[Any], tuple[Any, ...]]
     decoder: msgspec.json.Decoder[Any]
 
 
@@ -108,7 +108,7 @@ class EventMapper(Mapper[UUID]):
             values = codec.decoder.decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise UnreadablePayload(f"{topic} {stream}:{version} can't be read") from error
-        state = {name: getattr(values, name) for name in codec.names}
+        state = dict(zip(codec.names, codec.values(values), strict=True))
         state["originator_id"] = stream
         state["originator_version"] = version
         state["timestamp"] = recorded_at

@@ -1,0 +1,97 @@
+"""What the application needs of the world; adapters are in infrastructure."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from eventsourcing.persistence import Notification, StoredEvent
+
+Clock = Callable[[], datetime]
+"""The time now, aware and in UTC."""
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer in time: what became of the command is unknown."""
+
+
+class StorageFull(Exception):
+    """The store has no room left; what became of the command is unknown."""
+
+
+class EndMoved(Exception):
+    """The end of the store is not where the batch was decided: nothing was appended."""
+
+
+class StoredSnapshot(NamedTuple):
+    """An aggregate's state as replayed from the store."""
+
+    stream: UUID
+    version: int
+    state_version: int
+    position: int
+    """Where the event of that version stands."""
+    state: bytes
+
+
+class Fetched(NamedTuple):
+    """What a batch is decided on, as of one snapshot of the store."""
+
+    end: int
+    recorded_at: datetime | None
+    """Recorded time of the end; None where the store is empty."""
+    of_keys: Sequence[Notification]
+    """Events of the streams of the batch's keys."""
+    snapshots: Sequence[StoredSnapshot]
+    of_accounts: Sequence[Notification]
+    """Events of the accounts asked for, after their snapshots, in order of position."""
+    unread: Sequence[UUID]
+    """Accounts too long to load here: they want a snapshot first."""
+
+
+class LedgerStore(Protocol):
+    """The event store as the writer uses it: one append at a time, compare-and-set on its end."""
+
+    def fetch(self, keys: Sequence[UUID], accounts: Sequence[UUID]) -> Fetched:
+        """All that deciding needs and the cache lacks, in one query and one snapshot."""
+        ...
+
+    def read(self, first: int, last: int) -> Sequence[Notification]:
+        """Events at the positions first..last."""
+        ...
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], *, decided_at: int, recorded_at: datetime
+    ) -> Sequence[int]:
+        """Appends all or nothing, gives their positions.
+
+        Raises EndMoved where the end is another than `decided_at`, StorageFull, and the library's
+        OperationalError or InterfaceError where it is unknown whether the append happened.
+        """
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """The writers' turn, for one that lost a race: others wait for it, briefly.
+
+        A courtesy that bounds how often a writer loses; appends are correct without it.
+        """
+        ...
+
+
+class SnapshotStore(Protocol):
+    """Where snapshots are kept, and the events that they are made of."""
+
+    def load_snapshot(self, stream: UUID) -> StoredSnapshot | None:
+        """The stream's snapshot, where there is one of the present state version."""
+        ...
+
+    def save_snapshot(self, snapshot: StoredSnapshot) -> None:
+        """Keeps it, unless there is a later one of that stream."""
+        ...
+
+    def select_events(
+        self, originator_id: UUID, *, gt: int | None = None, limit: int | None = None
+    ) -> Sequence[StoredEvent]:
+        """The stream's events after version `gt`, in order."""
+        ...

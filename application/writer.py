@@ -1,0 +1,169 @@
+"""Group commit: one thread takes all that has queued while the last batch was committing.
+
+No timer and no waiting when idle: an empty queue makes a batch of one, a full one a large batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from queue import Empty, Full, Queue
+from threading import Thread
+from typing import NamedTuple
+
+from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError
+
+from application.answers import Answer
+from application.commands import Command
+from application.ledger import Ledger
+from application.ports import EndMoved, StorageFull, StoreUnavailable
+
+RETRY_PAUSE_S = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+class Overloaded(Exception):
+    """The queue is full: the command was not taken, and may be sent again."""
+
+
+class _Waiting(NamedTuple):
+    command: Command
+    answer: Future[Answer]
+
+
+class Writer:
+    """Decides and records commands in order of arrival.
+
+    `queue_size` bounds what may wait, `batch_size` the commands of one append, `timeout_s` how
+    long a command is tried against a store that doesn't answer. `on_death` is called where the
+    thread ends by a defect: without it nobody would answer, so the process should end.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        queue_size: int,
+        batch_size: int,
+        timeout_s: float,
+        on_death: Callable[[], None],
+        observe: Callable[[int, int], None] = lambda commands, events: None,
+    ) -> None:
+        self._ledger = ledger
+        self._queue: Queue[_Waiting | None] = Queue(maxsize=queue_size)
+        self._batch_size = batch_size
+        self._timeout_s = timeout_s
+        self._on_death = on_death
+        self._observe = observe
+        self._thread = Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Decides what is queued, then ends the thread. Nothing may be submitted after it."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait."""
+        return self._queue.qsize()
+
+    def submit(self, command: Command) -> Future[Answer]:
+        """Queues a command; its future gets the Answer once it is committed.
+
+        Raises Overloaded at once where the queue is full. The future raises Undecided refusals,
+        StoreUnavailable or StorageFull (what became of the command is unknown), or a defect.
+        """
+        answer: Future[Answer] = Future()
+        try:
+            self._queue.put_nowait(_Waiting(command, answer))
+        except Full:
+            raise Overloaded from None
+        return answer
+
+    def _run(self) -> None:
+        try:
+            while (batch := self._next_batch()) is not None:
+                self._write(batch)
+        except BaseException:
+            _log.critical("the writer died", exc_info=True)
+            self._on_death()
+            raise
+
+    def _next_batch(self) -> list[_Waiting] | None:
+        """All that has queued, at most `batch_size`; waits for the first; None at the end."""
+        batch: list[_Waiting] = []
+        waiting = self._queue.get()
+        while waiting is not None:
+            # Whose client is gone before its turn is left out; from here on it can't be canceled.
+            if waiting.answer.set_running_or_notify_cancel():
+                batch.append(waiting)
+            if len(batch) == self._batch_size:
+                return batch
+            try:
+                waiting = self._queue.get_nowait()
+            except Empty:
+                return batch
+        if not batch:
+            return None
+        self._queue.put(None)  # what is at hand first, then the end
+        return batch
+
+    def _write(self, batch: Sequence[_Waiting]) -> None:
+        """Answers every command of the batch, whatever happens."""
+        try:
+            answers: Sequence[Answer | Exception] = self._decide_and_commit(
+                [waiting.command for waiting in batch]
+            )
+        except (StoreUnavailable, StorageFull) as error:
+            answers = [error] * len(batch)
+        except Exception as defect:  # noqa: BLE001 (it is answered, not swallowed)
+            if len(batch) > 1:
+                # One command may have spoilt the append for all: each goes alone.
+                _log.error("a batch failed, its commands go singly", exc_info=True)
+                for waiting in batch:
+                    self._write([waiting])
+                return
+            answers = [defect]
+        for waiting, result in zip(batch, answers, strict=True):
+            if isinstance(result, Exception):
+                waiting.answer.set_exception(result)
+            else:
+                waiting.answer.set_result(result)
+
+    def _decide_and_commit(self, commands: Sequence[Command]) -> list[Answer | Exception]:
+        """Until the store has taken the batch; every try decides on what is there by then.
+
+        A try whose end is unknown needs no more than the next one: commands that landed after
+        all are found by their keys.
+        """
+        give_up = time.monotonic() + self._timeout_s
+        with ExitStack() as turn:
+            has_turn = False
+            while True:
+                try:
+                    batch = self._ledger.decide(commands)
+                    answers = self._ledger.commit(batch)
+                    self._observe(len(commands), len(batch.events))
+                    return answers
+                except (EndMoved, IntegrityError):
+                    if time.monotonic() > give_up:
+                        raise StoreUnavailable from None
+                    if not has_turn:
+                        turn.enter_context(self._ledger.store.turn())
+                        has_turn = True
+                except (OperationalError, InterfaceError) as error:
+                    if time.monotonic() > give_up:
+                        raise StoreUnavailable from error
+                    time.sleep(RETRY_PAUSE_S)

@@ -1,0 +1,20 @@
+"""What our aggregates have in common beyond the library's."""
+
+from typing import Self, cast
+
+from eventsourcing.domain import Aggregate
+
+from domain.events import FirstEvent, LedgerEvent
+
+
+class LedgerAggregate(Aggregate):
+    @classmethod
+    def begun_by(cls, event: FirstEvent) -> Self:
+        """The aggregate that the event begins, with the event yet to be recorded."""
+        begun: Self = event.mutate(None)
+        begun.pending_events.append(event)
+        return begun
+
+    def collect(self) -> list[LedgerEvent]:
+        """The events triggered since the last call, in order."""
+        return cast(list[LedgerEvent], list(self.collect_events()))

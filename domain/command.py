@@ -1,0 +1,53 @@
+"""The record of a command that makes no payment: what was asked, and what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from eventsourcing.utils import register_topic
+
+from domain.aggregate import LedgerAggregate
+from domain.events import Actor, CommandDecided
+
+
+class CommandRecord(LedgerAggregate):
+    """A stream of one event, so that its key is known for ever."""
+
+    outcome: str
+
+    @classmethod
+    def decide(
+        cls,
+        *,
+        stream: UUID,
+        fingerprint: bytes,
+        actor: Actor,
+        now: datetime,
+        name: str,
+        account: str,
+        refusal: dict[str, Any] | None,
+        account_after: dict[str, Any],
+    ) -> Self:
+        return cls.begun_by(
+            CommandDecided(
+                originator_id=stream,
+                originator_version=cls.INITIAL_VERSION,
+                timestamp=now,
+                command=stream,
+                actor=actor,
+                fingerprint=fingerprint,
+                name=name,
+                account=account,
+                outcome="refused" if refusal else "accepted",
+                refusal=refusal,
+                account_after=account_after,
+            )
+        )
+
+    def evolve(self, event: CommandDecided) -> None:
+        self.outcome = event.outcome
+
+
+register_topic("tally.command", CommandRecord)

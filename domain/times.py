@@ -1,0 +1,8 @@
+"""How a time is written: RFC 3339 in UTC, six decimals and `Z`."""
+
+from datetime import UTC, datetime
+
+
+def time_text(at: datetime) -> str:
+    """`2026-11-23T09:30:00.000000Z`, for an aware datetime of any zone."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,119 @@
+"""The event history as auditors read it: straight from the store, each read one query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+
+from application.answers import Recorded, record_length
+from infrastructure.mapper import EventMapper
+
+TYPE_PAGE_POSITIONS = 10_000
+"""How far one page looks for events of a type."""
+
+_COLUMNS = "position, stream, version, type, recorded_at, payload"
+
+
+class EventLog:
+    """Reads over a pool of connections of the application's role."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool[AsyncConnection[TupleRow]], mapper: EventMapper
+    ) -> None:
+        self._pool = pool
+        self._mapper = mapper
+
+    async def end(self) -> int:
+        """The last position; 0 where the store is empty."""
+        return int(await self._value("SELECT coalesce(max(position), 0) FROM tally.events"))
+
+    async def end_recorded_at(self) -> datetime | None:
+        """The recorded time of the last position."""
+        at = await self._value(
+            "SELECT recorded_at FROM tally.events ORDER BY position DESC LIMIT 1"
+        )
+        return at if isinstance(at, datetime) else None
+
+    async def position_at(self, at: datetime) -> int:
+        """The last position recorded at or before that time; 0 where there is none."""
+        return int(await self._value("SELECT coalesce(tally.position_at(%s), 0)", at))
+
+    async def recorded_at(self, position: int) -> datetime | None:
+        """The recorded time of a position; None beyond the end and for 0."""
+        at = await self._value("SELECT recorded_at FROM tally.events WHERE position = %s", position)
+        return at if isinstance(at, datetime) else None
+
+    async def last_position_of_first(self, stream: UUID) -> int | None:
+        """Where the command that began the stream ends; None where there is no such stream."""
+        first = await self._select("stream = %s AND version = 1", stream)
+        if not first:
+            return None
+        position, event = first[0]
+        return position + record_length(event) - 1
+
+    async def event(self, position: int) -> Recorded | None:
+        found = await self._select("position = %s", position)
+        return found[0] if found else None
+
+    async def page(self, after: int, limit: int) -> Sequence[Recorded]:
+        """Up to `limit` events after a position, without a gap."""
+        return await self._select("position BETWEEN %s AND %s", after + 1, after + limit)
+
+    async def page_of_type(self, topic: str, after: int, limit: int) -> tuple[list[Recorded], int]:
+        """Events of a type among the next positions, and the position looked up to.
+
+        A page may be short: it looks at TYPE_PAGE_POSITIONS positions at most.
+        """
+        end = min(after + TYPE_PAGE_POSITIONS, await self.end())
+        found = await self._select(
+            "position > %s AND position <= %s AND type = %s", after, end, topic, limit=limit
+        )
+        return found, found[-1].position if len(found) == limit else end
+
+    async def page_of_stream(
+        self, stream: UUID, after: int, after_version: int, limit: int
+    ) -> Sequence[Recorded]:
+        """Events of a stream, of which `after_version` is known to be at or before `after`."""
+        return await self._select(
+            "stream = %s AND version > %s AND position > %s",
+            stream,
+            after_version,
+            after,
+            order="version",
+            limit=limit,
+        )
+
+    async def page_of_payment(self, payment: UUID, after: int, limit: int) -> Sequence[Recorded]:
+        """A payment's own events and the entries that it made, in order."""
+        first = await self._select("stream = %s AND version = 1", payment)
+        if not first:
+            return []
+        position, event = first[0]
+        last = position + record_length(event) - 1
+        return await self._select(
+            "position > %s AND position BETWEEN %s AND %s", after, position, last, limit=limit
+        )
+
+    async def _select(
+        self, where: str, *parameters: Any, order: str = "position", limit: int | None = None
+    ) -> list[Recorded]:
+        query = f"SELECT {_COLUMNS} FROM tally.events WHERE {where} ORDER BY {order} LIMIT %s"
+        async with self._pool.connection() as conn, conn.cursor(binary=True) as cursor:
+            await cursor.execute(query.encode(), (*parameters, limit))
+            rows = await cursor.fetchall()
+        return [
+            Recorded(position, self._mapper.decode(topic, payload, stream, version, recorded_at))
+            for position, stream, version, topic, recorded_at, payload in rows
+        ]
+
+    async def _value(self, query: str, *parameters: Any) -> Any:
+        async with self._pool.connection() as conn:
+            cursor = await conn.execute(query.encode(), parameters)
+            row = await cursor.fetchone()
+        return row[0] if row else None

@@ -1,0 +1,323 @@
+"""The event store: the library's PostgreSQL recorder with our append and our reads.
+
+The library's own insert is refused to an append-only role, its positions have gaps, and a client
+that vanishes inside its transaction blocks every writer; `tally.append` replaces it
+(docs/adr/0006). Tables and functions are made by migrations, never here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import (
+    AggregateRecorder,
+    InfrastructureFactory,
+    InterfaceError,
+    Mapper,
+    Notification,
+    OperationalError,
+    ProcessRecorder,
+    StoredEvent,
+    Transcoder,
+)
+from eventsourcing.postgres import (
+    ConnectionPool,
+    PostgresApplicationRecorder,
+    PostgresDatastore,
+)
+from eventsourcing.utils import Environment
+from psycopg import Connection
+from psycopg.rows import DictRow, dict_row, tuple_row
+
+from application.ports import EndMoved, Fetched, StorageFull, StoredSnapshot
+from domain.account import Account
+from infrastructure.locks import WRITER_TURN_LOCK
+from infrastructure.mapper import EventMapper, RecordedEvent
+
+MAX_LOADED_EVENTS = 10_000
+"""An account with more events than this after its snapshot is not loaded by `fetch`."""
+
+TURN_WAIT = "500ms"
+
+_COLUMNS = "position, stream, version, type, recorded_at, payload"
+
+_APPEND = "SELECT tally.append(%s, %s, %s, %s, %s, %s)"
+
+_READ = f"SELECT {_COLUMNS} FROM tally.events WHERE position BETWEEN %s AND %s ORDER BY position"
+
+_STREAM = f"""
+    SELECT {_COLUMNS} FROM tally.events
+    WHERE stream = %(stream)s
+      AND version > coalesce(%(gt)s, 0) AND version <= coalesce(%(lte)s, 9223372036854775807)
+    ORDER BY version {{order}} LIMIT %(limit)s
+"""
+
+# One statement is one snapshot: the end, the keys' first events, and the accounts asked for.
+_FETCH = f"""
+    WITH ends AS (SELECT position, recorded_at FROM tally.events ORDER BY position DESC LIMIT 1),
+    snaps AS (
+        SELECT stream, version, position, state FROM tally.snapshots
+        WHERE stream = ANY(%(accounts)s) AND state_version = %(state_version)s
+    )
+    SELECT 'end', position, NULL::uuid, NULL::bigint, NULL::text, recorded_at, NULL::bytea
+    FROM ends
+    UNION ALL
+    SELECT 'key', {_COLUMNS} FROM tally.events WHERE stream = ANY(%(keys)s) AND version = 1
+    UNION ALL
+    SELECT 'snapshot', position, stream, version, NULL, NULL, state FROM snaps
+    UNION ALL
+    SELECT 'account', later.*
+    FROM unnest(%(accounts)s::uuid[]) AS wanted (stream)
+    LEFT JOIN snaps USING (stream)
+    CROSS JOIN LATERAL (
+        SELECT {_COLUMNS} FROM tally.events
+        WHERE events.stream = wanted.stream AND events.version > coalesce(snaps.version, 0)
+        ORDER BY events.version LIMIT {MAX_LOADED_EVENTS + 1}
+    ) AS later
+"""
+
+_LOAD_SNAPSHOT = """
+    SELECT stream, version, state_version, position, state FROM tally.snapshots
+    WHERE stream = %s AND state_version = %s
+"""
+
+_SAVE_SNAPSHOT = """
+    INSERT INTO tally.snapshots AS kept (stream, version, state_version, position, state)
+    VALUES (%s, %s, %s, %s, %s)
+    ON CONFLICT (stream) DO UPDATE
+    SET (version, state_version, position, state)
+        = (excluded.version, excluded.state_version, excluded.position, excluded.state)
+    WHERE (kept.state_version, kept.version) < (excluded.state_version, excluded.version)
+"""
+
+
+class Datastore(PostgresDatastore):
+    """The library's, over a whole DSN (it takes host and password apart) and a bounded pool."""
+
+    def __init__(self, dsn: str, *, pool_size: int, timeout_s: float) -> None:
+        self.schema = "tally"
+        self.originator_id_type = "uuid"
+        self.enable_db_functions = False  # its ids become visible out of order
+        self.pool_open_timeout = None
+        self.lock_timeout = 0
+        self.db_type_names = set()
+        self.psycopg_type_adapters = {}
+        self.psycopg_python_types = {}
+        self.pool = ConnectionPool(
+            dsn,
+            connection_class=Connection[DictRow],
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "application_name": "tally writer",
+                "connect_timeout": max(2, int(timeout_s)),
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                # A plan that scans the events can only be a wrong guess on a fresh table.
+                "options": f"-c statement_timeout={int(timeout_s * 1000)} -c enable_seqscan=off",
+            },
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            timeout=timeout_s,
+            max_waiting=pool_size,
+            check=ConnectionPool.check_connection,
+        )
+
+
+class LedgerRecorder(PostgresApplicationRecorder):
+    """Appends by compare-and-set on the end of the store, in one statement, and never retries.
+
+    Ports: application.ports.LedgerStore and SnapshotStore. What a lost connection means is the
+    writer's to find out: a blind retry would double a command whose answer was lost.
+    """
+
+    def __init__(self, datastore: Datastore) -> None:
+        # Not the library's __init__: it prepares statements for tables that we don't have.
+        self.datastore = datastore
+        self.channel_name = "tally_events"
+        self._turn: Connection[DictRow] | None = None
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
+        decided_at: int = kwargs["decided_at"]
+        recorded_at: datetime = kwargs["recorded_at"]
+        try:
+            with self._connection() as conn, conn.cursor(row_factory=tuple_row) as cursor:
+                row = cursor.execute(
+                    _APPEND,
+                    (
+                        decided_at,
+                        recorded_at,
+                        [event.originator_id for event in stored_events],
+                        [event.originator_version for event in stored_events],
+                        [event.topic for event in stored_events],
+                        [event.state for event in stored_events],
+                    ),
+                    prepare=True,
+                    binary=True,
+                ).fetchone()
+        except Exception as error:
+            if isinstance(error.__cause__, psycopg.errors.DiskFull):
+                raise StorageFull from error
+            raise
+        if row is None or row[0] is None:
+            raise EndMoved
+        return range(decided_at + 1, decided_at + 1 + len(stored_events))
+
+    def fetch(self, keys: Sequence[UUID], accounts: Sequence[UUID]) -> Fetched:
+        end, recorded_at = 0, None
+        of_keys: list[Notification] = []
+        snapshots: list[StoredSnapshot] = []
+        of_accounts: list[Notification] = []
+        loaded: dict[UUID, int] = {}
+        parameters = {
+            "keys": keys,
+            "accounts": accounts,
+            "state_version": Account.STATE_VERSION,
+        }
+        for kind, *row in self._rows(_FETCH, parameters):
+            match kind:
+                case "end":
+                    end, recorded_at = row[0], row[4]
+                case "key":
+                    of_keys.append(_recorded(row))
+                case "snapshot":
+                    position, stream, version, _, _, state = row
+                    snapshots.append(
+                        StoredSnapshot(stream, version, Account.STATE_VERSION, position, state)
+                    )
+                case _:
+                    of_accounts.append(_recorded(row))
+                    loaded[row[1]] = loaded.get(row[1], 0) + 1
+        unread = [stream for stream, count in loaded.items() if count > MAX_LOADED_EVENTS]
+        return Fetched(end, recorded_at, of_keys, snapshots, of_accounts, unread)
+
+    def read(self, first: int, last: int) -> Sequence[Notification]:
+        return [_recorded(row) for row in self._rows(_READ, (first, last))]
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Holds the writers' turn on one connection, which every call goes over meanwhile."""
+        with self.datastore.get_connection() as conn:
+            try:
+                conn.execute(f"SET lock_timeout = '{TURN_WAIT}'")
+                # Where somebody else's turn lasts we go on: a courtesy, not correctness.
+                with suppress(psycopg.errors.LockNotAvailable):
+                    conn.execute("SELECT pg_advisory_lock(%s)", (WRITER_TURN_LOCK,))
+                conn.execute("SET lock_timeout = 0")
+                self._turn = conn
+                yield
+            finally:
+                self._turn = None
+                # A broken connection is dropped by the pool, and its lock by the server.
+                with suppress(psycopg.Error):
+                    conn.execute("SELECT pg_advisory_unlock_all()")
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        rows = self._rows(
+            _STREAM.format(order="DESC" if desc else "ASC"),
+            {"stream": originator_id, "gt": gt, "lte": lte, "limit": limit},
+        )
+        return [_recorded(row) for row in rows]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        assert not topics, "the store is read whole; who wants some types filters"
+        first = 1 if start is None else start + (0 if inclusive_of_start else 1)
+        last = first + limit - 1
+        return self.read(first, last if stop is None else min(last, stop))
+
+    def max_notification_id(self) -> int | None:
+        return next(
+            (row[0] for row in self._rows("SELECT max(position) FROM tally.events", ())), None
+        )
+
+    def load_snapshot(self, stream: UUID) -> StoredSnapshot | None:
+        rows = self._rows(_LOAD_SNAPSHOT, (stream, Account.STATE_VERSION))
+        return next((StoredSnapshot(*row) for row in rows), None)
+
+    def save_snapshot(self, snapshot: StoredSnapshot) -> None:
+        stream, version, state_version, position, state = snapshot
+        with self._connection() as conn:
+            conn.execute(_SAVE_SNAPSHOT, (stream, version, state_version, position, state))
+
+    def _rows(self, query: str, parameters: Any) -> list[tuple[Any, ...]]:
+        with self._connection() as conn, conn.cursor(row_factory=tuple_row, binary=True) as cursor:
+            cursor.execute(query.encode(), parameters, prepare=True)
+            return cursor.fetchall()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection[DictRow]]:
+        if self._turn is None or self._turn.closed:
+            with self.datastore.get_connection() as conn:
+                yield conn
+            return
+        try:
+            yield self._turn
+        except psycopg.InterfaceError as error:
+            raise InterfaceError(str(error)) from error
+        except psycopg.OperationalError as error:
+            raise OperationalError(str(error)) from error
+
+
+def _recorded(row: Sequence[Any]) -> RecordedEvent:
+    position, stream, version, topic, recorded_at, payload = row
+    return RecordedEvent(
+        originator_id=stream,
+        originator_version=version,
+        topic=topic,
+        state=payload,
+        id=position,
+        recorded_at=recorded_at,
+    )
+
+
+class StoreFactory(InfrastructureFactory):
+    """Gives the library's Application our mapper and our recorder."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        super().__init__(Environment("tally"))
+        self._datastore = datastore
+
+    def mapper(
+        self,
+        transcoder: Transcoder | None = None,
+        mapper_class: type[Mapper[Any]] | None = None,
+    ) -> Mapper[Any]:
+        return EventMapper()
+
+    def application_recorder(self) -> LedgerRecorder:
+        return LedgerRecorder(self._datastore)
+
+    def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
+        return self.application_recorder()
+
+    def process_recorder(self) -> ProcessRecorder:
+        raise AssertionError("the projections keep their own checkpoints")
+
+    def tracking_recorder(self, tracking_recorder_class: Any = None) -> Any:
+        raise AssertionError("the projections keep their own checkpoints")
+
+    def close(self) -> None:
+        self._datastore.close()
