@@ -1,0 +1,16 @@
+"""PostgreSQL advisory locks, one number each (they are per database).
+
+The migrations hold the same numbers, written out: a stored function can't import Python. A test
+holds both together.
+"""
+
+from typing import Final
+
+EVENT_APPEND_LOCK: Final = 1_952_541_801
+"""Held by `tally.append` until its transaction ends, so that one append follows the other."""
+
+WRITER_TURN_LOCK: Final = 1_952_541_802
+"""Taken shared by `tally.append`, exclusively (for a session) by a writer that lost a race."""
+
+MIGRATION_LOCK: Final = 1_952_541_803
+"""Held while migrating: two processes may start at once."""
