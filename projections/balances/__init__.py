@@ -1,0 +1,1 @@
+"""Balances: what each account has now, and what it had at every position before."""

@@ -1,0 +1,166 @@
+"""How far each read model is: its pointer to the live generation, and one checkpoint a partition.
+
+A checkpoint says: everything of this partition up to here is applied. It moves in the transaction
+that writes the read model, by compare-and-set, so that each event has its effect once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from projections.feed import Record
+
+ADVISORY_CLASS: Final = 1_952_541_810
+"""First number of our two-number advisory locks; the second is made of the projection's name."""
+
+BOOKKEEPING: Final = b"""
+CREATE TABLE IF NOT EXISTS tally_read.pointers (
+    projection text    PRIMARY KEY,
+    generation integer NOT NULL,
+    feed       text    NOT NULL,
+    partitions integer NOT NULL
+);
+CREATE TABLE IF NOT EXISTS tally_read.checkpoints (
+    projection      text    NOT NULL,
+    generation      integer NOT NULL,
+    partition       integer NOT NULL,
+    position        bigint  NOT NULL,
+    event_id        text,
+    recorded_at     timestamptz,
+    next_offset     bigint,
+    halted_position bigint,
+    halted_reason   text,
+    PRIMARY KEY (projection, generation, partition)
+) WITH (fillfactor = 50);
+"""
+"""`event_id` and `recorded_at` are those of the event at the position; NULL at position 0.
+`next_offset` is a hint for Kafka: the position decides. What halted a partition stands with it,
+and is gone with the next record applied."""
+
+
+class LostCheckpoint(Exception):
+    """Another worker moved the checkpoint, or a rebuild took its generation away."""
+
+
+class Checkpoint(NamedTuple):
+    partition: int
+    position: int
+    event_id: str | None
+    recorded_at: datetime | None
+
+
+class Pointer(NamedTuple):
+    """The live generation of a projection, and the feed that its checkpoints belong to."""
+
+    generation: int
+    feed: str
+    partitions: int
+
+
+def ensure_bookkeeping(connection: Connection[Any]) -> None:
+    """Makes both tables (and the schema) where somebody dropped them; safe to run at once."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (ADVISORY_CLASS,))
+        found = connection.execute("SELECT to_regnamespace('tally_read') IS NOT NULL").fetchone()
+        if not (found and found[0]):
+            connection.execute("CREATE SCHEMA tally_read")
+        connection.execute(BOOKKEEPING)
+
+
+def pointer(connection: Connection[Any], projection: str) -> Pointer | None:
+    row = connection.execute(
+        "SELECT generation, feed, partitions FROM tally_read.pointers WHERE projection = %s",
+        (projection,),
+    ).fetchone()
+    return Pointer(*row) if row else None
+
+
+def set_pointer(connection: Connection[Any], projection: str, to: Pointer) -> None:
+    connection.execute(
+        "INSERT INTO tally_read.pointers VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (projection) DO UPDATE SET (generation, feed, partitions)"
+        " = (excluded.generation, excluded.feed, excluded.partitions)",
+        (projection, *to),
+    )
+
+
+def start_checkpoints(
+    connection: Connection[Any], projection: str, generation: int, partitions: int
+) -> None:
+    """One checkpoint at zero for each partition."""
+    connection.execute(
+        "INSERT INTO tally_read.checkpoints (projection, generation, partition, position)"
+        " SELECT %s, %s, partition, 0 FROM generate_series(0, %s - 1) AS partition",
+        (projection, generation, partitions),
+    )
+
+
+def load_checkpoints(
+    connection: Connection[Any], projection: str, generation: int, *, lock: bool = False
+) -> dict[int, Checkpoint]:
+    """Checkpoints by partition; with `lock` no worker moves them until the transaction ends."""
+    rows = connection.execute(
+        "SELECT partition, position, event_id, recorded_at FROM tally_read.checkpoints"
+        " WHERE projection = %s AND generation = %s ORDER BY partition"
+        + (" FOR UPDATE" if lock else ""),
+        (projection, generation),
+    ).fetchall()
+    return {row[0]: Checkpoint(*row) for row in rows}
+
+
+def move_checkpoints(
+    connection: Connection[Any],
+    projection: str,
+    generation: int,
+    expected: Mapping[int, int],
+    last: Mapping[int, Record],
+) -> None:
+    """Moves each partition from the position expected to that of the last record applied.
+
+    Raises LostCheckpoint where one stands elsewhere: what was applied must be rolled back.
+    """
+    for partition, record in last.items():
+        moved = connection.execute(
+            "UPDATE tally_read.checkpoints SET position = %s, event_id = %s, recorded_at = %s,"
+            " halted_position = NULL, halted_reason = NULL"
+            " WHERE projection = %s AND generation = %s AND partition = %s AND position = %s",
+            (
+                record.position,
+                record.event_id,
+                record.event.timestamp,
+                projection,
+                generation,
+                partition,
+                expected[partition],
+            ),
+        )
+        if moved.rowcount != 1:
+            raise LostCheckpoint(f"{projection} generation {generation} partition {partition}")
+
+
+def halt_checkpoint(
+    connection: Connection[Any],
+    projection: str,
+    generation: int,
+    partition: int,
+    *,
+    position: int,
+    reason: str,
+) -> None:
+    """Keeps where and why a projection stopped, for everybody to see."""
+    connection.execute(
+        "UPDATE tally_read.checkpoints SET halted_position = %s, halted_reason = %s"
+        " WHERE projection = %s AND generation = %s AND partition = %s",
+        (position, reason[:1000].replace("\0", ""), projection, generation, partition),
+    )
+
+
+def delete_checkpoints(connection: Connection[Any], projection: str, generation: int) -> None:
+    connection.execute(
+        "DELETE FROM tally_read.checkpoints WHERE projection = %s AND generation = %s",
+        (projection, generation),
+    )

@@ -1,0 +1,93 @@
+"""What every read model has: tables of a generation, and a way to write to them.
+
+SQL of ours names its tables with `{g}`, which becomes the generation's suffix: `balances{g}` is
+`balances_g3`. Generations stand side by side while a rebuild fills one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+from psycopg.errors import UndefinedTable
+
+from projections.feed import Record
+
+Apply = Callable[[Connection[Any], int, Sequence[Record]], None]
+"""Folds records into the tables of a generation, in the transaction that is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """A read model: its folder holds `table.sql`, `indexes.sql`, the fold and the queries."""
+
+    name: str
+    folder: Path
+    tables: tuple[str, ...]
+    apply: Apply
+    summary: str
+    """SQL that gives one row of sums at %(position)s, by which two generations are compared."""
+
+
+@lru_cache(maxsize=1024)
+def sql(template: str, generation: int) -> bytes:
+    """The statement for the tables of a generation."""
+    return template.replace("{g}", f"_g{generation}").encode()
+
+
+def create_tables(connection: Connection[Any], projection: Projection, generation: int) -> None:
+    _run(connection, projection, generation, "table.sql")
+
+
+def create_indexes(connection: Connection[Any], projection: Projection, generation: int) -> None:
+    """Made apart, since a rebuild fills its tables faster without them."""
+    _run(connection, projection, generation, "indexes.sql")
+
+
+def drop_tables(connection: Connection[Any], projection: Projection, generation: int) -> None:
+    names = ", ".join(f"tally_read.{name}{{g}}" for name in projection.tables)
+    connection.execute(sql(f"DROP TABLE IF EXISTS {names}", generation))
+
+
+def tables_exist(connection: Connection[Any], projection: Projection, generation: int) -> bool:
+    try:
+        with connection.transaction():
+            for name in projection.tables:
+                connection.execute(sql(f"SELECT 1 FROM tally_read.{name}{{g}} LIMIT 0", generation))
+    except UndefinedTable:
+        return False
+    return True
+
+
+def summary(
+    connection: Connection[Any], projection: Projection, generation: int, position: int
+) -> tuple[Any, ...]:
+    """Sums of the read model as it was at a position: equal, where two generations agree."""
+    row = connection.execute(sql(projection.summary, generation), {"position": position}).fetchone()
+    assert row is not None, "a summary is one row"
+    return tuple(row)
+
+
+def copy_rows(
+    connection: Connection[Any],
+    target: str,
+    types: Sequence[str],
+    generation: int,
+    rows: Iterable[Sequence[Any]],
+) -> None:
+    """Writes rows by binary COPY: `target` is `tally_read.name{g} (columns)`, as many `types`."""
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(sql(f"COPY {target} FROM STDIN (FORMAT BINARY)", generation)) as copy,
+    ):
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _run(connection: Connection[Any], projection: Projection, generation: int, file: str) -> None:
+    connection.execute(sql((projection.folder / file).read_text("utf-8"), generation))
