@@ -1,0 +1,125 @@
+"""The product's public REST, spoken by its own commands. Every command is safe to send again."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import aiohttp
+from yarl import URL
+
+from api.cli.output import CannotRun
+from api.cli.product import Product
+
+_FIRST_WAIT_S = 0.05
+_LONGEST_WAIT_S = 2.0
+_REQUEST_TIMEOUT_S = 30.0
+_UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
+
+
+class Reply(NamedTuple):
+    """What the product decided; `code` is the problem's where it is one."""
+
+    status: int
+    code: str | None
+    replayed: bool
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return self.status < 300
+
+
+class Client:
+    """Speaks to one product with a bounded number of kept-alive connections."""
+
+    def __init__(self, session: aiohttp.ClientSession, product: Product, retry_for_s: float):
+        self._session = session
+        self._retry_for_s = retry_for_s
+        self._root = product.url
+        self._urls: dict[str, URL] = {}
+        self._product = product
+        self._bearer = f"Bearer {product.key}"
+
+    async def send(self, path: str, key: str, body: bytes, *, as_admin: bool = False) -> Reply:
+        """Sends a command until it is decided: no answer, 429 and 5xx are sent again.
+
+        The key makes that safe. Raises CannotRun where it stays undecided for `retry_for_s`.
+        """
+        bearer = f"Bearer {self._product.key_of_admin()}" if as_admin else self._bearer
+        headers = {
+            "Authorization": bearer,
+            "Idempotency-Key": key,
+            "Content-Type": "application/json",
+        }
+        url = self._url(path)
+        deadline: float | None = None
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                async with self._session.post(url, data=body, headers=headers) as response:
+                    content = await response.read()
+                    status = response.status
+                    if status < 300:
+                        replayed = "Idempotent-Replayed" in response.headers
+                        return Reply(status, None, replayed, content)
+                    code = _code(content)
+                    if status < 500 and status != 429:
+                        replayed = "Idempotent-Replayed" in response.headers
+                        return Reply(status, code, replayed, content)
+                    trouble = f"it answers {status} {code}"
+            except _UNREACHABLE as error:
+                trouble = str(error) or type(error).__name__
+            now = asyncio.get_running_loop().time()
+            deadline = deadline or now + self._retry_for_s
+            if now + wait_s > deadline:
+                raise CannotRun(f"{self._root} can't do its work: {trouble}")
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+    async def get(self, path: str) -> Any:
+        """The JSON answer to a GET; raises CannotRun where there is none."""
+        headers = {"Authorization": self._bearer, "Prefer": f"wait={_REQUEST_TIMEOUT_S - 5:.0f}"}
+        try:
+            async with self._session.get(self._url(path), headers=headers) as response:
+                content = await response.read()
+        except _UNREACHABLE as error:
+            trouble = str(error) or type(error).__name__
+            raise CannotRun(f"{self._root} can't be reached: {trouble}") from error
+        if response.status != 200:
+            raise CannotRun(f"{self._root}{path} answers {response.status} {_code(content)}")
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise CannotRun(f"{self._root} is no Tallystick: its answer is no JSON") from None
+
+    def _url(self, path: str) -> URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = URL(self._root + path)
+            if len(self._urls) < 100:
+                self._urls[path] = url
+        return url
+
+
+@asynccontextmanager
+async def connected(
+    product: Product, *, connections: int = 10, retry_for_s: float = 10
+) -> AsyncIterator[Client]:
+    """A client of the product, as long as the block runs."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_S),
+        skip_auto_headers=("User-Agent", "Accept-Encoding"),
+    ) as session:
+        yield Client(session, product, retry_for_s)
+
+
+def _code(content: bytes) -> str:
+    """The problem's code; a reply that is no problem of ours has none."""
+    try:
+        return str(json.loads(content)["code"])
+    except (ValueError, KeyError, TypeError):
+        return "without a code"

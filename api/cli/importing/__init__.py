@@ -1,0 +1,1 @@
+"""Files of payments, sent through the public REST."""
