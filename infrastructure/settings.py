@@ -1,0 +1,118 @@
+"""Every setting, read in one place: `TALLY_…` environment variables, or arguments of a command.
+
+docs/operations.md lists them for operators; a test holds it to this class.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infrastructure.cannot_start import CannotStart
+
+PREFIX: Final = "TALLY_"
+
+OTHERS: Final = frozenset({"TALLY_KEY", "TALLY_ADMIN_KEY"})
+"""Variables of the commands that talk to a running product: an API key each."""
+
+_TESTS: Final = "TALLY_TEST_"
+
+Secret = Annotated[SecretStr, Field(min_length=16)]
+
+_log = logging.getLogger(__name__)
+
+
+class SettingsError(CannotStart):
+    """A setting is wrong. The message names its variable, never its value."""
+
+
+class Settings(BaseSettings):
+    """`Settings.load()`; a field `port` is the variable TALLY_PORT. Times are in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    dsn: SecretStr | None = None
+    """The store, as the application's role (tally_app); without it: the embedded one in `data`."""
+
+    owner_dsn: SecretStr | None = None
+    """The store, as its owner; only `migrate` and `up` take it."""
+
+    data: Path = Path(".tally")
+    """The folder of the embedded PostgreSQL, the first API keys and the secret."""
+
+    ledger: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = "main"
+    """The ledger's name, fixed in the store by the first migration."""
+
+    secret: Secret | None = None
+    """Key of the hashes of API keys, at least 16 characters; without it: the one kept in `data`."""
+
+    secret_previous: Secret | None = None
+    """While the secret is being changed: the one before."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address the API listens on."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8_000
+    """Port of the API; 0 takes a free one."""
+
+    cache_accounts: Annotated[int, Field(ge=1)] = 100_000
+    """Accounts that the writer keeps in memory, about 1 KB each."""
+
+    queue_size: Annotated[int, Field(ge=1)] = 10_000
+    """Commands that wait for the writer at most; beyond it clients are told `overloaded`."""
+
+    batch_size: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    """Commands that one append takes at most."""
+
+    snapshot_interval: Annotated[int, Field(ge=1)] = 1_000
+    """Events of an account from one snapshot to the next."""
+
+    projection_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    """Events that a projection applies in one transaction at most."""
+
+    read_pool_size: Annotated[int, Field(ge=1, le=100)] = 8
+    """Connections of one API process for reads; the writer has its own."""
+
+    store_timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """How long to wait for the store before a request is answered `store_unavailable`."""
+
+    drain_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """How long a stopping process may take to answer what it has accepted."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Of the JSON lines on stderr."""
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Reads the environment; `overrides` that are not None go before it.
+
+        Raises SettingsError, which names every wrong variable. An unknown TALLY_… variable is
+        most likely a typing error: it is logged.
+        """
+        for name in _unknown(os.environ, cls.model_fields):
+            _log.warning("%s is no setting: it is ignored", name)
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}"
+                for problem in error.errors(include_input=False, include_url=False)
+            )
+        raise SettingsError(wrong)
+
+
+def _unknown(environment: Iterable[str], fields: Iterable[str]) -> list[str]:
+    known = OTHERS | {PREFIX + field.upper() for field in fields}
+    ours = (name for name in environment if name.startswith(PREFIX))
+    return sorted(name for name in ours if name not in known and not name.startswith(_TESTS))

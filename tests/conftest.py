@@ -1,0 +1,12 @@
+"""Fixtures live by topic in tests/fixtures/fix_*.py; each file is a plugin."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = [
+    f"tests.fixtures.{file.stem}"
+    for file in sorted((Path(__file__).parent / "fixtures").glob("fix_*.py"))
+]
+# Before the first of them imports another.
+pytest.register_assert_rewrite(*pytest_plugins)

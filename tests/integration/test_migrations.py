@@ -1,0 +1,234 @@
+"""Migrations: roles and schemas, applied once, and refused where the store is another's."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from infrastructure import locks
+from infrastructure.migrations import Migration, MigrationRefused, migrate, migrations
+from infrastructure.start_checks import (
+    NotDurable,
+    NotMigrated,
+    WrongLedger,
+    check_durability,
+    check_ledger,
+    check_migrated,
+    check_store,
+)
+from tests.fixtures.fix_postgres import Cluster, Store
+
+LATER = Migration(len(migrations()) + 1, "later", "its checksum", b"CREATE TABLE tally.later ()")
+
+
+@pytest.fixture
+def database(each_cluster: Cluster) -> Iterator[str]:
+    name = each_cluster.create()
+    yield each_cluster.dsn(name)
+    each_cluster.drop(name)
+
+
+def _migrate(dsn: str, known: list[Migration] | None = None) -> list[str]:
+    return migrate(dsn, ledger="main", app_password=None, known=known)
+
+
+def test_every_migration_is_applied_once(database: str) -> None:
+    assert _migrate(database) == [f"{each.number:04}_{each.name}" for each in migrations()]
+    assert _migrate(database) == []
+
+
+def test_a_later_migration_is_applied_to_an_older_store(database: str) -> None:
+    _migrate(database)
+    assert _migrate(database, [*migrations(), LATER]) == ["0002_later"]
+
+
+def test_a_migration_that_fails_leaves_nothing(database: str) -> None:
+    broken = LATER._replace(script=b"CREATE TABLE tally.later (); SELECT 1 / 0")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        _migrate(database, [*migrations(), broken])
+    with psycopg.connect(database) as conn:
+        row = conn.execute("SELECT count(*) FROM pg_namespace WHERE nspname ~ 'tally'").fetchone()
+    assert row == (0,)
+
+
+def test_two_processes_may_migrate_at_once(database: str) -> None:
+    barrier = threading.Barrier(2)
+
+    def migrate_together(_: int) -> list[str]:
+        barrier.wait(10)
+        return _migrate(database)
+
+    with ThreadPoolExecutor(2) as threads:
+        applied = sorted(threads.map(migrate_together, range(2)))
+    assert applied == [[], ["0001_ledger"]]
+
+
+def test_a_changed_migration_is_refused(fresh_store: Store) -> None:
+    changed = migrations()[0]._replace(checksum="of another content")
+    with pytest.raises(MigrationRefused, match="0001_ledger was applied with another content"):
+        _migrate(fresh_store.owner_dsn, [changed])
+
+
+def test_a_store_of_a_newer_version_is_refused(fresh_store: Store) -> None:
+    _migrate(fresh_store.owner_dsn, [*migrations(), LATER])
+    with pytest.raises(MigrationRefused, match=r"newer version \(0002_later\)"):
+        _migrate(fresh_store.owner_dsn)
+    with (
+        psycopg.connect(fresh_store.app_dsn) as conn,
+        pytest.raises(MigrationRefused, match="newer version"),
+    ):
+        check_migrated(conn)
+
+
+def test_the_name_of_the_ledger_is_fixed_by_the_first_migration(fresh_store: Store) -> None:
+    with pytest.raises(MigrationRefused, match="'main', not 'other'"):
+        migrate(fresh_store.owner_dsn, ledger="other", app_password=None)
+
+
+def test_an_owner_that_is_no_superuser_may_migrate(each_cluster: Cluster) -> None:
+    name = each_cluster.create()
+    owner = f"owner_of_{name}"
+    dsn = make_conninfo(each_cluster.dsn(name), user=owner, password="its password")
+    with psycopg.connect(each_cluster.owner_dsn, autocommit=True) as conn:
+        conn.execute(f"CREATE ROLE {owner} LOGIN CREATEROLE PASSWORD 'its password'".encode())
+        conn.execute(f"ALTER DATABASE {name} OWNER TO {owner}".encode())
+        # The roles exist already, made by another: since PostgreSQL 16 they must be granted.
+        conn.execute(f"GRANT tally_owner, tally_app TO {owner} WITH ADMIN OPTION".encode())
+    try:
+        assert _migrate(dsn) == ["0001_ledger"]
+        assert _migrate(dsn) == []
+    finally:
+        each_cluster.drop(name)
+        with psycopg.connect(each_cluster.owner_dsn, autocommit=True) as conn:
+            conn.execute(f"DROP OWNED BY {owner} CASCADE".encode())
+            conn.execute(f"DROP ROLE {owner}".encode())
+
+
+def test_a_schema_of_somebody_else_is_refused(empty_database: str) -> None:
+    with psycopg.connect(empty_database) as conn:
+        conn.execute("CREATE SCHEMA tally_read")
+    with pytest.raises(MigrationRefused, match="schema tally_read of this database belongs to"):
+        _migrate(empty_database)
+
+
+def test_everything_in_the_schema_belongs_to_the_owner_role(each_store: Store) -> None:
+    with psycopg.connect(each_store.owner_dsn) as conn:
+        owners = conn.execute(
+            """
+            SELECT relowner::regrole::text FROM pg_class
+            WHERE relnamespace = 'tally'::regnamespace
+            UNION
+            SELECT proowner::regrole::text FROM pg_proc
+            WHERE pronamespace = 'tally'::regnamespace
+            """
+        ).fetchall()
+        schemas = conn.execute(
+            "SELECT nspname, nspowner::regrole::text FROM pg_namespace WHERE nspname ~ '^tally'"
+        ).fetchall()
+    assert owners == [("tally_owner",)]
+    assert sorted(schemas) == [("tally", "tally_owner"), ("tally_read", "tally_app")]
+
+
+def test_the_functions_are_pinned_and_not_everybody_s(each_store: Store) -> None:
+    with psycopg.connect(each_store.owner_dsn) as conn:
+        functions = conn.execute(
+            """
+            SELECT proname, prosecdef, proconfig, has_function_privilege('public', oid, 'EXECUTE'),
+                has_function_privilege('tally_app', oid, 'EXECUTE')
+            FROM pg_proc WHERE pronamespace = 'tally'::regnamespace ORDER BY proname
+            """
+        ).fetchall()
+    pinned = ["search_path=pg_catalog, pg_temp"]
+    assert functions == [
+        ("append", True, pinned, False, True),
+        ("position_at", False, pinned, False, True),
+    ]
+
+
+def test_the_numbers_of_the_locks_are_those_of_the_sql() -> None:
+    script = migrations()[0].script.decode()
+    assert f"pg_advisory_xact_lock({locks.EVENT_APPEND_LOCK})" in script
+    assert f"pg_try_advisory_xact_lock_shared({locks.WRITER_TURN_LOCK})" in script
+    assert f"pg_advisory_xact_lock_shared({locks.WRITER_TURN_LOCK})" in script
+    numbers = {locks.EVENT_APPEND_LOCK, locks.WRITER_TURN_LOCK, locks.MIGRATION_LOCK}
+    assert len(numbers) == 3
+
+
+def test_read_models_have_a_schema_where_the_application_makes_tables(each_store: Store) -> None:
+    with psycopg.connect(each_store.app_dsn) as conn:
+        conn.execute("CREATE TABLE tally_read.anything (x bigint)")
+        for schema in ("tally", "public"):
+            with (
+                pytest.raises(psycopg.errors.InsufficientPrivilege),
+                conn.transaction(),
+            ):
+                conn.execute(f"CREATE TABLE {schema}.anything (x bigint)".encode())
+
+
+def test_a_password_that_is_given_is_the_application_s(
+    each_cluster: Cluster, each_store: Store
+) -> None:
+    # The role is the server's: another test's connections go on with the password put back.
+    migrate(each_store.owner_dsn, ledger="main", app_password="a new password")
+    try:
+        dsn = make_conninfo(each_store.app_dsn, password="a new password")
+        psycopg.connect(dsn).close()
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(each_store.app_dsn)
+    finally:
+        old = psycopg.conninfo.conninfo_to_dict(each_store.app_dsn)["password"]
+        migrate(each_store.owner_dsn, ledger="main", app_password=str(old))
+
+
+# What every process checks before it starts ------------------------------------------------
+
+
+def test_a_migrated_store_passes_every_check(each_store: Store) -> None:
+    with psycopg.connect(each_store.app_dsn) as conn:
+        check_store(conn, ledger="main")
+
+
+def test_a_store_without_migrations_says_how_to_migrate(
+    empty_database: str, fresh_store: Store
+) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(empty_database)["dbname"]
+    for dsn in (empty_database, make_conninfo(fresh_store.app_dsn, dbname=name)):
+        with psycopg.connect(dsn) as conn, pytest.raises(NotMigrated, match="`tally migrate`"):
+            check_migrated(conn)
+
+
+def test_a_store_that_lacks_a_migration_says_how_to_migrate(
+    fresh_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = [*migrations(), LATER]
+    monkeypatch.setattr("infrastructure.start_checks.migrations", lambda: more)
+    with (
+        psycopg.connect(fresh_store.app_dsn) as conn,
+        pytest.raises(NotMigrated, match="`tally migrate`"),
+    ):
+        check_migrated(conn)
+
+
+def test_another_ledger_s_store_is_refused(fresh_store: Store) -> None:
+    with (
+        psycopg.connect(fresh_store.app_dsn) as conn,
+        pytest.raises(WrongLedger, match="set TALLY_LEDGER=main"),
+    ):
+        check_ledger(conn, "other")
+
+
+def _synchronous_commit_off(conn: psycopg.Connection) -> None:
+    conn.execute("SET synchronous_commit = off")
+
+
+@pytest.mark.parametrize("turn_off", [_synchronous_commit_off])
+def test_a_server_that_may_lose_payments_is_refused(
+    fresh_store: Store, turn_off: Callable[[psycopg.Connection], None]
+) -> None:
+    with psycopg.connect(fresh_store.app_dsn) as conn:
+        turn_off(conn)
+        with pytest.raises(NotDurable, match="synchronous_commit is off"):
+            check_durability(conn)
