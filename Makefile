@@ -45,7 +45,7 @@ bench: $(DEV)  ## measures; a table at the end
 	@$(BIN)/python -m pytest tests/benchmarks $(ARGS)
 
 demo: $(RUN)  ## a day in a small town, on a ledger that is gone afterwards
-	@.ci/demo $(BIN)/tally $(ARGS)
+	@$(BIN)/tally demo --scratch $(ARGS)
 
 lock:  ## renews the locks; needs uv
 	@compile="$(UV) pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \

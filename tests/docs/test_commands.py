@@ -1,0 +1,132 @@
+"""Every command in README.md and docs/ is run, on a product that is really there.
+
+A page's ```bash blocks run in one shell, after the README's: keys are idempotent, so its
+payments happen once. A ```json block shows the last line of output of the block before it; "…"
+in it stands for any value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/*.md"))))
+URL_IN_DOCS = "http://127.0.0.1:8000"
+SEPARATOR = "\x1e"
+FENCE = re.compile(r"^```(bash|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+NOT_RUN = {
+    "make run": "the product of this test stands for it; tests/e2e starts it as `tally up`",
+    "make demo": "is `tally demo --scratch`, which tests/e2e runs",
+    "make check   #": "would run this test",
+    "make setup": "installs; CI comes here by way of it",
+    "tally up --dsn": "needs a PostgreSQL of the reader's; tests/integration connects by DSN",
+    "tally serve": "runs until it is stopped; tests/e2e starts each part on its own",
+    "docker": "needs a container engine",
+}
+"""How blocks begin that are not run, each with the reason."""
+
+
+class Step(NamedTuple):
+    command: str
+    shown: Any
+    """The JSON that the page shows after it; None where it shows nothing."""
+
+
+def steps(page: str) -> list[Step]:
+    found: list[Step] = []
+    for language, text in FENCE.findall((ROOT / page).read_text()):
+        if language == "bash":
+            found.append(Step(text, None))
+        elif found:
+            found[-1] = found[-1]._replace(shown=json.loads(text))
+    return [step for step in found if not step.command.startswith(tuple(NOT_RUN))]
+
+
+class Product(NamedTuple):
+    folder: Path
+    """Where the reader's terminal is: `.tally` and `.venv/bin/tally` are in it."""
+    url: str
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    folder = tmp_path_factory.mktemp("reader")
+    tally = folder / ".venv" / "bin" / "tally"
+    tally.parent.mkdir(parents=True)
+    tally.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m api.cli "$@"\n')
+    tally.chmod(0o755)
+    with (folder / "up.log").open("w") as log:
+        up = subprocess.Popen(
+            [tally, "up", "--json", "--port", "0"], cwd=folder, stdout=subprocess.PIPE, stderr=log
+        )
+    assert up.stdout is not None
+    try:
+        ready = up.stdout.readline()
+        assert ready, (folder / "up.log").read_text()
+        yield Product(folder, json.loads(ready)["url"])
+    finally:
+        up.terminate()
+        up.stdout.close()
+        assert up.wait(60) == 0
+
+
+def run(script: list[Step], product: Product) -> list[str]:
+    """What each step prints. All run in one shell, which stops at the first that fails."""
+    text = f"printf '{SEPARATOR}'\n".join(step.command for step in script)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text.replace(URL_IN_DOCS, product.url)],
+        cwd=product.folder,
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    printed = done.stdout.split(SEPARATOR)
+    assert done.returncode == 0, f"{script[len(printed) - 1].command}\n{printed[-1]}\n{done.stderr}"
+    return printed
+
+
+def differences(shown: Any, actual: Any, at: str = "") -> list[str]:
+    if shown == "…":
+        return []
+    if isinstance(shown, dict) and isinstance(actual, dict) and shown.keys() == actual.keys():
+        return [d for name in shown for d in differences(shown[name], actual[name], f"{at}/{name}")]
+    if isinstance(shown, list) and isinstance(actual, list) and len(shown) == len(actual):
+        return [d for i, one in enumerate(shown) for d in differences(one, actual[i], f"{at}/{i}")]
+    return [] if shown == actual else [f"{at}: the page shows {shown!r}, it is {actual!r}"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_does_what_it_says(page: str, product: Product) -> None:
+    own = steps(page)
+    if page != PAGES[0]:
+        own = steps(PAGES[0]) + own
+    for step, printed in zip(own, run(own, product), strict=True):
+        if step.shown is not None:
+            last = json.loads(printed.strip().splitlines()[-1])
+            assert differences(step.shown, last) == [], step.command
+        # A page that shows no problem makes none.
+        if "problem" not in json.dumps(step.shown):
+            assert "urn:tallystick:problem" not in printed, f"{step.command}\n{printed}"
+
+
+def test_what_is_not_run_is_still_there() -> None:
+    blocks = [
+        text
+        for page in PAGES
+        for language, text in FENCE.findall((ROOT / page).read_text())
+        if language == "bash"
+    ]
+    for beginning in NOT_RUN:
+        assert any(block.startswith(beginning) for block in blocks), beginning

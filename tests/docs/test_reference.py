@@ -1,0 +1,84 @@
+"""What the pages list is what the code has: settings, codes, events, commands, metrics."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import typer
+
+from api.cli import app as cli
+from api.metrics import Metrics
+from api.problems import STATUS
+from domain.events import EVENTS
+from domain.refusals import REFUSED
+from infrastructure.settings import OTHERS, PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text()
+
+
+def rows(name: str, beginning: str) -> dict[str, str]:
+    """Of the table rows of a page that begin with such a code: the code, and the next cell."""
+    found = re.findall(rf"^\| `({beginning})` \|(.*?)\|", page(name), re.MULTILINE)
+    return {code: cell.strip(" `") for code, cell in found}
+
+
+def test_every_setting_has_a_row_with_its_default() -> None:
+    settings = {
+        f"{PREFIX}{name.upper()}": "" if field.default is None else str(field.default)
+        for name, field in Settings.model_fields.items()
+    }
+    assert rows("operations", "TALLY_[A-Z_]+") == settings
+    for other in OTHERS:
+        assert f"`{other}`" in page("operations")
+
+
+def test_every_code_has_a_row_with_its_status() -> None:
+    assert (
+        rows("clients", "[a-z_]+").items()
+        >= {code: str(status) for code, status in STATUS.items()}.items()
+    )
+
+
+def test_the_refusals_stand_in_the_order_of_the_documented_precedence() -> None:
+    table = page("money").partition("## Refusals, in their order")[2]
+    assert re.findall(r"`(\w+)` \| 422 \| yes", table) == list(REFUSED)
+
+
+def test_every_event_type_is_explained_to_auditors() -> None:
+    assert rows("auditors", r"tally\.[a-z_.]+v\d").keys() == EVENTS.keys()
+
+
+def test_every_command_of_tally_is_documented() -> None:
+    commands = typer.main.get_command(cli)
+    assert isinstance(commands, click.Group)
+    text = "".join(file.read_text() for file in DOCS.glob("*.md"))
+    assert [name for name in commands.commands if f"`tally {name}" not in text] == []
+
+
+def test_every_metric_is_documented() -> None:
+    exposed = Metrics().exposition(queued=0, status={"end": 0, "projections": {}}, pool={})
+    names = set(re.findall(r"^# TYPE (\w+) \w+$", exposed.decode(), re.MULTILINE))
+    documented = set(re.findall(r"`(tally_\w+)`", page("operations")))
+    assert {name for name in names if not name.endswith("_created")} <= documented
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for text in (*DOCS.rglob("*.md"), ROOT / "README.md"):
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", text.read_text()):
+            assert (text.parent / target).exists(), f"{text.name}: {target}"
+
+
+def test_what_the_architecture_names_is_there() -> None:
+    named = re.findall(r"`((?:\w+/)+\w+\.(?:py|sql))`(?: `(\w+)`)?", page("architecture"))
+    assert named
+    for file, name in named:
+        source = (ROOT / file).read_text()
+        if name:
+            assert re.search(rf"(def|class|FUNCTION) (tally\.)?{name}\b", source), f"{file} {name}"
