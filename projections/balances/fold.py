@@ -116,7 +116,7 @@ def fold(records: Iterable[Record], known: Mapping[str, Known]) -> Folded:
 
 
 def _available(balance: Balance, normal_side: str, overdraft_limit: int | None) -> int | None:
-    """posted - pending of the lowering side + overdraft limit (API.md 4)."""
+    """posted - pending of the lowering side + overdraft limit (docs/money.md)."""
     if overdraft_limit is None:
         return None
     lowering = balance.pending_debit if normal_side == "credit" else balance.pending_credit

@@ -130,3 +130,13 @@ def test_currencies_and_their_exponents_are_those_of_iso_4217() -> None:
         if currency.exponent is not None
     }
     assert published == MINOR_UNIT_EXPONENTS
+
+
+def test_nothing_points_to_a_page_that_is_not_here() -> None:
+    pages = {page.name for page in tracked("*.md")}
+    mentioned = {
+        (name, str(file.relative_to(ROOT)))
+        for file in tracked("*.py", "*.sql", "*.toml", "Makefile")
+        for name in re.findall(r"\b[\w-]+\.md\b", file.read_text())
+    }
+    assert {(name, file) for name, file in mentioned if name not in pages} == set()
