@@ -1,4 +1,4 @@
-"""What the ledger should do, told again from API.md in plain dicts; imports nothing of ours."""
+"""What the ledger should do, told again from docs/money.md; imports nothing of ours."""
 
 
 class Model:
@@ -18,9 +18,15 @@ class Model:
     def open(self, name, currency, side, overdraft, maximum):
         if name in self.accounts:
             return "refused", "account_exists"
-        self.accounts[name] = dict(
-            currency=currency, side=side, low=overdraft, high=maximum, debits=0, credits=0, is_="open"
-        )
+        self.accounts[name] = {
+            "currency": currency,
+            "side": side,
+            "low": overdraft,
+            "high": maximum,
+            "debits": 0,
+            "credits": 0,
+            "is_": "open",
+        }
         return "ok", "open"
 
     def status(self, name, wanted):

@@ -1,0 +1,239 @@
+"""The writer on a real store: races, lost answers, twins, and what a failure leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from eventsourcing.persistence import OperationalError
+
+from application.answers import Answer
+from application.commands import Command
+from application.ledger import Ledger
+from application.ports import EndMoved, StoreUnavailable
+from application.writer import Overloaded, Writer
+from domain.ids import account_stream
+from domain.refusals import IdempotencyKeyReused
+from tests.fixtures.fix_ledger import a_ledger, a_writer, opened, payment
+from tests.fixtures.fix_postgres import Store
+
+
+@pytest.fixture
+def ledger(fresh_store: Store) -> Iterator[Ledger]:
+    with a_ledger(fresh_store) as made:
+        commit(made, opened("cash", "cash", normal_side="debit", overdraft_limit=None))
+        commit(made, opened("alice", "alice"))
+        commit(made, payment("salary", ("cash", "alice", 100)))
+        yield made
+
+
+def commit(ledger: Ledger, *commands: Command) -> list[Answer | Exception]:
+    return ledger.commit(ledger.decide(commands))
+
+
+def posted(ledger: Ledger, account: str) -> int:
+    """Replayed from the store, without the cache."""
+    replayed: Any = ledger.repository.get(account_stream("main", account))
+    return int(replayed.posted)
+
+
+@contextmanager
+def slow_appends(ledger: Ledger) -> Iterator[Event]:
+    """Appends wait until the event is set: what queues meanwhile goes in one batch."""
+    go = Event()
+    insert = ledger.store.insert_events
+
+    def waiting(*args: Any, **kwargs: Any) -> Any:
+        assert go.wait(timeout=30)
+        return insert(*args, **kwargs)
+
+    ledger.store.insert_events = waiting  # type: ignore[method-assign]
+    yield go
+    ledger.store.insert_events = insert  # type: ignore[method-assign]
+
+
+def test_a_batch_that_lost_the_race_appends_nothing_and_leaves_no_phantom(
+    ledger: Ledger, fresh_store: Store
+) -> None:
+    with a_ledger(fresh_store) as rival:
+        batch = ledger.decide([payment("mine", ("alice", "cash", 100))])
+        commit(rival, payment("theirs", ("alice", "cash", 60)))
+        with pytest.raises(EndMoved):
+            ledger.commit(batch)
+        (refused,) = commit(ledger, payment("mine", ("alice", "cash", 100)))
+    assert isinstance(refused, Answer)
+    assert refused.refusal is not None
+    assert refused.refusal["code"] == "insufficient_funds"
+    assert posted(ledger, "alice") == 40
+
+
+def test_a_writer_whose_answer_was_lost_finds_its_append_by_key(ledger: Ledger) -> None:
+    insert = ledger.store.insert_events
+    lost = []
+
+    def answer_lost(*args: Any, **kwargs: Any) -> Any:
+        inserted = insert(*args, **kwargs)
+        if not lost:
+            lost.append(inserted)
+            raise OperationalError("the line was cut after the commit")
+        return inserted
+
+    ledger.store.insert_events = answer_lost  # type: ignore[method-assign]
+    with a_writer(ledger) as writer:
+        answer = writer.submit(payment("once", ("alice", "cash", 30))).result(timeout=10)
+    assert not answer.replayed
+    assert posted(ledger, "alice") == 70
+
+
+def test_a_store_that_stays_away_is_an_answer_in_time(ledger: Ledger) -> None:
+    def away(*args: Any, **kwargs: Any) -> Any:
+        raise OperationalError("no store")
+
+    fetch, ledger.store.fetch = ledger.store.fetch, away  # type: ignore[method-assign]
+    with a_writer(ledger, timeout_s=0.2) as writer:
+        with pytest.raises(StoreUnavailable):
+            writer.submit(payment("p", ("alice", "cash", 1))).result(timeout=10)
+        ledger.store.fetch = fetch  # type: ignore[method-assign]
+        assert not writer.submit(payment("p", ("alice", "cash", 1))).result(timeout=10).replayed
+
+
+def test_what_queues_during_an_append_goes_in_the_next_one(ledger: Ledger) -> None:
+    batches: list[int] = []
+    with (
+        slow_appends(ledger) as go,
+        a_writer(ledger, observe=lambda commands, _: batches.append(commands)) as writer,
+    ):
+        answers = [writer.submit(payment(f"p{n}", ("alice", "cash", 1))) for n in range(64)]
+        go.set()
+        assert all(answer.result(timeout=30).refusal is None for answer in answers)
+    assert sum(batches) == 64
+    assert len(batches) <= 3
+    assert posted(ledger, "alice") == 36
+
+
+def test_a_twin_that_arrives_while_the_first_is_under_way_gets_the_same_answer(
+    ledger: Ledger,
+) -> None:
+    with slow_appends(ledger) as go, a_writer(ledger) as writer:
+        twins = [writer.submit(payment("twin", ("alice", "cash", 60))) for _ in range(5)]
+        other = writer.submit(payment("twin", ("alice", "cash", 61)))
+        go.set()
+        first, *replays = [twin.result(timeout=30) for twin in twins]
+        with pytest.raises(IdempotencyKeyReused):
+            other.result(timeout=30)
+    assert not first.replayed
+    assert all(replay == first._replace(replayed=True) for replay in replays)
+    assert posted(ledger, "alice") == 40
+
+
+def test_a_full_queue_refuses_at_once(ledger: Ledger) -> None:
+    with slow_appends(ledger) as go, a_writer(ledger, queue_size=3, batch_size=1) as writer:
+        taken = []
+        with pytest.raises(Overloaded):
+            for n in range(20):
+                taken.append(writer.submit(payment(f"p{n}", ("alice", "cash", 1))))
+        go.set()
+        assert all(one.result(timeout=30).refusal is None for one in taken)
+
+
+def test_a_command_whose_client_left_before_its_turn_is_not_decided(ledger: Ledger) -> None:
+    with slow_appends(ledger) as go, a_writer(ledger, batch_size=1) as writer:
+        first = writer.submit(payment("p1", ("alice", "cash", 1)))
+        left = writer.submit(payment("p2", ("alice", "cash", 1)))
+        assert left.cancel()
+        go.set()
+        first.result(timeout=30)
+        writer.submit(payment("p3", ("alice", "cash", 1))).result(timeout=30)
+    assert posted(ledger, "alice") == 98
+
+
+def test_a_defect_in_deciding_one_command_is_that_commands_alone(ledger: Ledger) -> None:
+    broken = payment("broken", ("alice", "cash", 1))
+    object.__setattr__(broken, "order", None)
+    whole = payment("whole", ("alice", "cash", 1))
+    broken_command: Any = Broken(broken)
+    with slow_appends(ledger) as go, a_writer(ledger) as writer:
+        sent = [writer.submit(one) for one in (whole, broken_command)]
+        go.set()
+        assert sent[0].result(timeout=30).refusal is None
+        with pytest.raises(AssertionError):
+            sent[1].result(timeout=30)
+    assert posted(ledger, "alice") == 99
+
+
+class Broken:
+    """A command of which nobody knows the rule."""
+
+    def __init__(self, like: Any) -> None:
+        self.id, self.fingerprint, self.actor = like.id, like.fingerprint, like.actor
+
+    def account_ids(self) -> tuple[str, ...]:
+        return ()
+
+
+def test_a_stopped_writer_has_decided_what_was_queued(ledger: Ledger) -> None:
+    writer = Writer(ledger, queue_size=100, batch_size=7, timeout_s=5, on_death=lambda: None)
+    sent = [writer.submit(payment(f"p{n}", ("alice", "cash", 1))) for n in range(40)]
+    writer.start()
+    writer.stop()
+    assert all(one.done() and one.result().refusal is None for one in sent)
+    assert not writer.alive
+
+
+def test_two_writers_race_without_a_loss_or_a_double(
+    ledger: Ledger, fresh_store: Store, scaled: Any, figure: Any
+) -> None:
+    count = scaled(1_000, least=100)
+    answers: list[Answer] = []
+    with a_ledger(fresh_store) as rival, a_writer(ledger) as one, a_writer(rival) as other:
+
+        def client(writer: Writer, name: str) -> None:
+            for n in range(count):
+                sent = payment(f"{name}{n}", ("cash", "alice", 1))
+                answers.append(writer.submit(sent).result(timeout=30))
+
+        threads = [
+            Thread(target=client, args=(writer, f"{index}-"))
+            for index, writer in enumerate((one, other) * 4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=120)
+    assert len(answers) == 8 * count
+    assert posted(ledger, "alice") == 100 + 8 * count
+    positions = [
+        row[0] for row in ledger.store._rows("SELECT position FROM tally.events ORDER BY 1", ())
+    ]  # type: ignore[attr-defined]
+    assert positions == list(range(1, len(positions) + 1))
+    figure("payments of two writers racing", len(answers))
+
+
+def test_recorded_time_never_steps_back_whatever_the_clock_says(fresh_store: Store) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    times = iter([noon, noon - timedelta(hours=3), noon + timedelta(seconds=1)])
+    with a_ledger(fresh_store, clock=lambda: next(times)) as ledger:
+        for name in ("a", "b", "c"):
+            commit(ledger, opened(name, name))
+        recorded = [event.recorded_at for event in ledger.store.read(1, 100)]  # type: ignore[attr-defined]
+    assert recorded == [noon] * 4 + [noon + timedelta(seconds=1)] * 2
+
+
+def test_a_small_cache_and_snapshots_change_nothing(fresh_store: Store) -> None:
+    with a_ledger(fresh_store, cache_accounts=1, interval=10) as ledger:
+        commit(ledger, opened("cash", "cash", normal_side="debit", overdraft_limit=None))
+        commit(ledger, opened("alice", "alice"))
+        for n in range(25):
+            commit(ledger, payment(f"p{n}", ("cash", "alice", 1)))
+        ledger._snapshots.take(account_stream("main", "alice"))
+        snapshot = ledger.store.load_snapshot(account_stream("main", "alice"))  # type: ignore[attr-defined]
+        assert snapshot.version == 26
+        commit(ledger, payment("after", ("cash", "alice", 1)))
+        (answer,) = commit(ledger, payment("all", ("alice", "cash", 26)))
+    assert isinstance(answer, Answer)
+    assert answer.refusal is None
