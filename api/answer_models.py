@@ -1,0 +1,254 @@
+"""What answers look like: the schemas of the OpenAPI document, held to the answers by a test."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from api.models import AccountId, Currency
+from domain.events import EVENTS
+
+# No answer has a member that its schema doesn't name, and none is ever left out.
+Minor = Annotated[int, Field(description="Minor units")]
+Position = Annotated[int, Field(ge=0, description="Place in the ledger's one order")]
+TimeText = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^[0-9-]{10}T[0-9:]{8}\.[0-9]{6}Z$",
+        }
+    ),
+]
+DateText = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
+PaymentId = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+Side = Literal["credit", "debit"]
+NextCursor = Annotated[str | None, Field(description="Null on the last page")]
+Carrier = Literal["api", "qr", "barcode", "nfc", "sonic", "link"]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Account(Answer):
+    id: AccountId
+    currency: Currency
+    normal_side: Side
+    overdraft_limit: Minor | None
+    max_balance: Minor | None
+    metadata: dict[str, str]
+    status: Literal["open", "frozen", "closed"]
+    version: int = Field(description="Events in its stream")
+    limits: list[dict[str, object]] = Field(description="Velocity limits")
+    opened_at: TimeText
+    position: Position
+
+
+class Posting(Answer):
+    debit: AccountId
+    credit: AccountId
+    amount: Minor
+    currency: Currency
+    captured: Minor
+    refunded: Minor
+
+
+class AccountBalance(Answer):
+    account: AccountId
+    currency: Currency
+    posted: Minor
+    pending_debit: Minor
+    pending_credit: Minor
+    available: Minor | None
+
+
+class Refusal(Answer):
+    code: str
+    account: AccountId | None = None
+    index: int | None = Field(None, description="Number of the posting, from 0")
+
+
+class Payment(Answer):
+    id: PaymentId
+    state: Literal["settled", "refused"]
+    mode: Literal["settle"]
+    postings: list[Posting]
+    reference: str | None
+    carrier: Carrier
+    value_date: DateText | None
+    metadata: dict[str, str]
+    created_at: TimeText
+    hold_expires_at: TimeText | None
+    refund_of: PaymentId | None
+    position: Position
+    refusal: Refusal | None = None
+
+
+class PaymentMade(Payment):
+    balances: list[AccountBalance]
+
+
+class Balance(Answer):
+    account: AccountId
+    currency: Currency
+    normal_side: Side
+    posted: Minor
+    pending_debit: Minor
+    pending_credit: Minor
+    available: Minor | None
+    version: int
+    position: Position
+
+
+class Total(Answer):
+    currency: Currency
+    normal_side: Side
+    posted: Minor
+    pending_debit: Minor
+    pending_credit: Minor
+    accounts: int
+
+
+class Totals(Answer):
+    items: list[Total]
+    position: Position
+
+
+class CurrencyTotals(Answer):
+    currency: Currency
+    total_debits: Minor
+    total_credits: Minor
+
+
+class TrialBalance(Answer):
+    position: Position
+    balanced: bool
+    currencies: list[CurrencyTotals]
+
+
+class TrialBalanceLine(Answer):
+    account: AccountId
+    currency: Currency
+    debit: Minor
+    credit: Minor
+
+
+class Entry(Answer):
+    position: Position
+    recorded_at: TimeText
+    booking_date: DateText
+    value_date: DateText
+    payment_id: PaymentId
+    side: Side
+    amount: Minor
+    balance: Minor
+    counter_accounts: list[AccountId]
+    reference: str | None
+
+
+class Statement(Answer):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    account: AccountId
+    currency: Currency
+    from_: DateText = Field(alias="from")
+    to: DateText
+    by: Literal["booking_date", "value_date"]
+    opening_balance: Minor
+    entries: list[Entry]
+    closing_balance: Minor
+    total_debits: Minor
+    total_credits: Minor
+    position: Position
+    next_cursor: NextCursor
+
+
+class Actor(Answer):
+    caller: str
+    key_id: str
+    request_id: str
+
+
+class Event(Answer):
+    position: Position
+    type: Annotated[str, Field(json_schema_extra={"enum": sorted(EVENTS)})]
+    stream: str = Field(description="The id of its account, payment or command")
+    version: int
+    recorded_at: TimeText
+    actor: Actor
+    data: dict[str, object]
+
+
+class TimelineItem(Answer):
+    position: Position
+    recorded_at: TimeText
+    type: str
+    actor: Actor
+    amount: Minor | None
+
+
+class ListAnswer(Answer):
+    next_cursor: NextCursor
+    position: Position
+
+
+class Accounts(ListAnswer):
+    items: list[Account]
+
+
+class Balances(ListAnswer):
+    items: list[Balance]
+
+
+class TrialBalanceLines(ListAnswer):
+    items: list[TrialBalanceLine]
+
+
+class Payments(ListAnswer):
+    items: list[Payment]
+
+
+class Events(ListAnswer):
+    items: list[Event]
+
+
+class Timeline(ListAnswer):
+    items: list[TimelineItem]
+
+
+class Lag(Answer):
+    position: Position
+    lag: int = Field(description="Positions behind the end of the store")
+    lag_s: float = Field(description="Seconds that the oldest event it lacks has been recorded")
+
+
+class Status(Answer):
+    end: Position
+    projections: dict[str, Lag]
+    mirror: Lag | None
+
+
+class Ready(Answer):
+    status: Literal["ok"]
+
+
+class InvalidPart(Answer):
+    pointer: str | None = Field(None, description="RFC 6901 pointer into the body")
+    parameter: str | None = Field(None, description="Name of a query parameter")
+    code: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457. Members of its own name what it is about: `account`, `index`, `position` ..."""
+
+    model_config = ConfigDict(extra="allow", title="Problem")
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="What to do next")
+    code: str = Field(description="Stable")
+    request_id: str
+    errors: list[InvalidPart] | None = None

@@ -1,0 +1,108 @@
+"""The FastAPI app: its routes, its layers, and what every error looks like."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from api import openapi
+from api.edge import Edge
+from api.metrics import Metrics
+from api.operations import query_problem
+from api.parts import Parts
+from api.problems import Problem
+from api.request_ids import request_id_of
+from api.routes import (
+    account_commands,
+    accounts,
+    balances,
+    events,
+    health,
+    payment_commands,
+    payments,
+    trial_balance,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    account_commands.router,
+    accounts.router,
+    payment_commands.router,
+    payments.router,
+    balances.router,
+    trial_balance.router,
+    events.router,
+    health.router,
+)
+
+Running = Callable[[], AbstractAsyncContextManager[Parts]]
+"""Starts the parts and ends them: api/composition.py."""
+
+
+def make_app(running: Running, metrics: Metrics) -> FastAPI:
+    """The app over parts that live as long as its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running() as parts:
+            app.state.parts = parts
+            yield
+
+    app = FastAPI(
+        title="Tallystick",
+        lifespan=lifespan,
+        openapi_url=None,  # it and /docs are routes of ours: see routes/health.py
+        redirect_slashes=False,
+        exception_handlers={
+            Problem: _problem,
+            RequestValidationError: _invalid_query,
+            HTTPException: _http_error,
+        },
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    document: dict[str, Any] = {}
+
+    def openapi_document() -> dict[str, Any]:
+        if not document:
+            document.update(openapi.document(app))
+        return document
+
+    app.openapi = openapi_document  # type: ignore[method-assign]
+    app.add_middleware(Edge, metrics=metrics)
+    return app
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response(request_id_of(request.scope))
+
+
+async def _invalid_query(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return await _problem(request, query_problem(error.errors()))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What the router itself says: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = ", ".join(sorted(_methods(request)))
+        return await _problem(request, Problem("method_not_allowed", headers={"Allow": allowed}))
+    code = "not_found" if error.status_code == 404 else "invalid_request"
+    return await _problem(request, Problem(code))
+
+
+def _methods(request: Request) -> set[str]:
+    """Of all routes at this path: the router itself names those of the first one alone."""
+    methods: set[str] = set()
+    for router in ROUTERS:
+        for route in router.routes:
+            if route.matches(request.scope)[0] is not Match.NONE:
+                methods |= getattr(route, "methods", None) or set()
+    return methods

@@ -1,0 +1,96 @@
+"""Who asks, and what their role may do. Only keyed hashes of keys are stored."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from starlette.requests import Request
+
+from api.problems import Problem
+from infrastructure.keys import Role
+
+COMMANDS: Final[frozenset[Role]] = frozenset({"client", "admin"})
+"""Open accounts."""
+PAYS: Final[frozenset[Role]] = frozenset({"client"})
+ADMINISTERS: Final[frozenset[Role]] = frozenset({"admin"})
+READS: Final[frozenset[Role]] = frozenset({"client", "auditor", "reporter", "admin"})
+AUDITS: Final[frozenset[Role]] = frozenset({"auditor"})
+
+KNOWN_FOR_S: Final = 1.0
+"""How long a key is trusted without asking the store: a revoked one ends within it."""
+MAX_KNOWN: Final = 10_000
+MAX_TOKEN_LENGTH: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The named holder of an API key."""
+
+    name: str
+    role: Role
+    key_id: str
+
+
+Lookup = Callable[[str], Awaitable[Caller | None]]
+"""Whose key this is; None where it is unknown or revoked. Asks the store."""
+
+
+class KeyRing:
+    """Keys seen a moment ago are known without a question to the store."""
+
+    def __init__(self, lookup: Lookup, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._lookup = lookup
+        self._monotonic = monotonic
+        self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+
+    async def caller(self, token: str) -> Caller | None:
+        now = self._monotonic()
+        known = self._known.get(token)
+        if known and now - known[1] < KNOWN_FOR_S:
+            return known[0]
+        caller = await self._lookup(token)
+        if caller is None:
+            self._known.pop(token, None)
+            return None
+        self._known[token] = caller, now
+        self._known.move_to_end(token)
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+        return caller
+
+
+class Allowed:
+    """A dependency: the request's key must be of one of these roles."""
+
+    def __init__(self, roles: frozenset[Role]) -> None:
+        self.roles = roles
+
+    async def __call__(self, request: Request) -> None:
+        """Raises Problem: unauthenticated, forbidden."""
+        ring: KeyRing = request.app.state.parts.keys
+        caller = await ring.caller(_token(request))
+        if caller is None:
+            raise _unauthenticated()
+        request.state.caller = caller
+        if caller.role not in self.roles:
+            raise Problem("forbidden")
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks; of a request that an Allowed has let through."""
+    return cast(Caller, request.state.caller)
+
+
+def _token(request: Request) -> str:
+    sent = request.headers.getlist("authorization")
+    scheme, _, token = sent[0].strip().partition(" ") if len(sent) == 1 else ("", "", "")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_LENGTH:
+        raise _unauthenticated()
+    return token
+
+
+def _unauthenticated() -> Problem:
+    return Problem("unauthenticated", headers={"WWW-Authenticate": 'Bearer realm="tallystick"'})

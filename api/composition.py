@@ -1,0 +1,175 @@
+"""The composition root: what the API runs on. Only this file knows which adapters there are."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from threading import Event
+from typing import Final, cast
+
+from fastapi import FastAPI
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+
+from api.app import make_app
+from api.auth import Caller, KeyRing
+from api.metrics import Metrics
+from api.parts import Parts
+from api.reading import ReadModels
+from application.ledger import Ledger
+from application.ports import Clock
+from application.snapshots import Snapshots
+from application.writer import Writer
+from infrastructure.announced_end import AnnouncedEnd
+from infrastructure.event_log import EventLog
+from infrastructure.key_lookup import KeyLookup
+from infrastructure.keys import Role
+from infrastructure.mapper import EventMapper
+from infrastructure.secret import KeyHashes
+from infrastructure.settings import Settings
+from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
+from infrastructure.store_feed import StoreFeed
+from projections.reading import Reader
+from projections.registry import PROJECTIONS
+from projections.worker import run_projections
+
+WRITER_POOL: Final = 3
+"""The writer's connection, one for its turn while a batch goes on, one for snapshots."""
+MAX_WAITING_READS: Final = 1_000
+"""Reads that wait for a connection; one beyond them is refused at once."""
+READ_TIMEOUT_S: Final = 15.0
+"""Of one statement of a read; of a statement's page or a trial balance, that is a lot."""
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def end_process() -> None:
+    """Without its writer a process answers no command: its supervisor starts it afresh."""
+    logging.shutdown()
+    os._exit(70)
+
+
+def compose(
+    settings: Settings,
+    *,
+    dsn: str,
+    key_hashes: KeyHashes,
+    stopping: asyncio.Event,
+    clock: Clock = clock,
+    on_writer_death: Callable[[], None] = end_process,
+) -> FastAPI:
+    """The app on the store of that DSN (as tally_app); its parts start and end with its lifespan.
+
+    `key_hashes` gives the keyed hashes an API key may be stored under; `stopping` is set when the
+    process begins to end.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[Parts]:
+        async with AsyncExitStack() as stack:
+            pool = _read_pool(settings, dsn)
+            await stack.enter_async_context(pool)
+            events = EventLog(pool, EventMapper())
+            announced = AnnouncedEnd(dsn)
+            await announced.start()
+            stack.push_async_callback(announced.stop)
+            yield Parts(
+                ledger=settings.ledger,
+                clock=clock,
+                writer=_writer(settings, dsn, clock, metrics, on_writer_death, stack),
+                events=events,
+                announced=announced,
+                reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),
+                keys=_key_ring(KeyLookup(pool, key_hashes)),
+                metrics=metrics,
+                stopping=stopping,
+            )
+
+    return make_app(running, metrics)
+
+
+def run_workers(settings: Settings, names: Sequence[str], *, dsn: str, stop: Event) -> None:
+    """Keeps the read models of these names up to date until `stop` is set."""
+    run_projections(
+        [PROJECTIONS[name] for name in names],
+        dsn=dsn,
+        open_feed=lambda: StoreFeed(
+            dsn, EventMapper(), connect_timeout_s=max(2, int(settings.store_timeout_s))
+        ),
+        stop=stop,
+    )
+
+
+def _writer(
+    settings: Settings,
+    dsn: str,
+    clock: Clock,
+    metrics: Metrics,
+    on_death: Callable[[], None],
+    stack: AsyncExitStack,
+) -> Writer:
+    """Started; the stack ends it, once what it has accepted is decided."""
+    datastore = Datastore(dsn, pool_size=WRITER_POOL, timeout_s=settings.store_timeout_s)
+    snapshots = Snapshots(
+        LedgerRecorder(datastore), EventMapper(), interval=settings.snapshot_interval
+    )
+    ledger = Ledger(
+        ledger=settings.ledger,
+        factory=StoreFactory(datastore),
+        clock=clock,
+        snapshots=snapshots,
+        cache_accounts=settings.cache_accounts,
+    )
+    stack.callback(ledger.close)
+    snapshots.start()
+    stack.callback(snapshots.stop)
+    writer = Writer(
+        ledger,
+        queue_size=settings.queue_size,
+        batch_size=settings.batch_size,
+        timeout_s=settings.store_timeout_s,
+        on_death=on_death,
+        observe=metrics.batch,
+    )
+    writer.start()
+    stack.callback(writer.stop)
+    return writer
+
+
+def _read_pool(settings: Settings, dsn: str) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
+    return AsyncConnectionPool(
+        dsn,
+        kwargs={
+            "autocommit": True,
+            "application_name": "tally api",
+            "connect_timeout": max(2, int(settings.store_timeout_s)),
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "options": (
+                f"-c statement_timeout={int(READ_TIMEOUT_S * 1000)} -c lock_timeout=2000"
+                " -c idle_in_transaction_session_timeout=30000 -c TimeZone=UTC"
+            ),
+        },
+        min_size=min(2, settings.read_pool_size),
+        max_size=settings.read_pool_size,
+        max_waiting=MAX_WAITING_READS,
+        timeout=settings.store_timeout_s,
+        open=False,
+    )
+
+
+def _key_ring(lookup: KeyLookup) -> KeyRing:
+    async def caller(token: str) -> Caller | None:
+        holder = await lookup.holder(token)
+        if holder is None:
+            return None
+        return Caller(holder.caller, cast(Role, holder.role), holder.key_id)
+
+    return KeyRing(caller)

@@ -1,0 +1,92 @@
+"""What is measured of the API process, in Prometheus' text format."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+_BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class Metrics:
+    """Of one process: a registry of its own, so that two apps in a process don't mix."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "tally_http_requests", "Answers", ("method", "route", "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "tally_http_request_seconds",
+            "From a request's head to the end of its answer",
+            ("method", "route"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._commands = Counter(
+            "tally_commands", "Commands decided, by outcome", ("outcome",), registry=registry
+        )
+        self._replays = Counter(
+            "tally_replays", "Commands answered as they were the first time", registry=registry
+        )
+        self._batch_commands = Histogram(
+            "tally_writer_batch_commands",
+            "Commands decided together",
+            buckets=_BATCH,
+            registry=registry,
+        )
+        self._appended = Counter("tally_events_appended", "Events recorded", registry=registry)
+        self._queued = Gauge("tally_writer_queued", "Commands that wait", registry=registry)
+        self._end = Gauge("tally_store_end", "Last position of the store", registry=registry)
+        self._position = Gauge(
+            "tally_projection_position", "Where it stands", ("projection",), registry=registry
+        )
+        self._lag = Gauge(
+            "tally_projection_lag",
+            "Positions behind the store",
+            ("projection",),
+            registry=registry,
+        )
+        self._lag_seconds = Gauge(
+            "tally_projection_lag_seconds",
+            "Age of what it lacks",
+            ("projection",),
+            registry=registry,
+        )
+        self._pool = Gauge(
+            "tally_pool", "Connections and who waits for one", ("of",), registry=registry
+        )
+
+    def answered(self, method: str, route: str, status: int, took_s: float) -> None:
+        # Methods are the client's words: those we don't know are one.
+        known = method if method in {"GET", "POST", "PATCH", "HEAD"} else "other"
+        self._requests.labels(known, route, status).inc()
+        self._seconds.labels(known, route).observe(took_s)
+
+    def decided(self, outcome: str, *, replayed: bool) -> None:
+        """`outcome`: `accepted` or a refusal's code."""
+        self._commands.labels(outcome).inc()
+        if replayed:
+            self._replays.inc()
+
+    def batch(self, commands: int, events: int) -> None:
+        """Called by the writer's thread, once a batch."""
+        self._batch_commands.observe(commands)
+        self._appended.inc(events)
+
+    def exposition(
+        self, *, queued: int, status: Mapping[str, Any], pool: Mapping[str, int]
+    ) -> bytes:
+        """All of it as text; `status` as GET /v1/status has it."""
+        self._queued.set(queued)
+        self._end.set(status["end"])
+        for name, projection in status["projections"].items():
+            self._position.labels(name).set(projection["position"])
+            self._lag.labels(name).set(projection["lag"])
+            self._lag_seconds.labels(name).set(projection["lag_s"])
+        for name in ("pool_size", "pool_available", "requests_waiting"):
+            self._pool.labels(name).set(pool.get(name, 0))
+        return generate_latest(self._registry)

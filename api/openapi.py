@@ -1,0 +1,93 @@
+"""The OpenAPI 3.1 document: FastAPI's, with our schemas, one media type for errors, no 422 of its
+own, and nothing that 3.1 doesn't know."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from api import answer_models, models
+from api.requests import RequestBody
+
+_DESCRIPTION: Final = """\
+A payments ledger: commands over REST become immutable events; balances and statements are read
+from what they make.
+
+Amounts are integers in minor units. Errors are `application/problem+json` with a stable `code`.
+Every command takes an `Idempotency-Key`, and answers the same for ever."""
+
+_TAGS: Final = [
+    {"name": "accounts", "description": "Open, change and read accounts"},
+    {"name": "payments", "description": "Move money, and read what became of it"},
+    {"name": "balances", "description": "What is posted, pending and available, now and then"},
+    {"name": "statements", "description": "An account's entries over a period"},
+    {"name": "events", "description": "The history itself, for auditors"},
+    {"name": "operations", "description": "Whether all is well"},
+]
+
+
+def product_version() -> str:
+    try:
+        return version("tallystick")
+    except PackageNotFoundError:
+        return "0"
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    made = get_openapi(
+        title="Tallystick",
+        version=product_version(),
+        summary="A self-hosted payments ledger",
+        description=_DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        tags=_TAGS,
+        routes=app.routes,
+    )
+    made["servers"] = [{"url": "/"}]
+    for path in made["paths"].values():
+        for operation_ in path.values():
+            _without_fastapis_422(operation_)
+    components = made.setdefault("components", {})
+    components["schemas"] = _schemas()
+    components["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "tk_…",
+            "description": "An API key; each operation names the roles it serves in `x-roles`",
+        }
+    }
+    return made
+
+
+def _without_fastapis_422(operation_: dict[str, Any]) -> None:
+    told = operation_["responses"].get("422", {}).get("content", {})
+    if "application/json" in told:
+        del operation_["responses"]["422"]
+
+
+def _schemas() -> dict[str, Any]:
+    answers = [
+        model
+        for model in vars(answer_models).values()
+        if isinstance(model, type)
+        and issubclass(model, answer_models.Answer)
+        and model not in (answer_models.Answer, answer_models.ListAnswer)
+    ]
+    bodies = [
+        model
+        for model in vars(models).values()
+        if isinstance(model, type) and issubclass(model, RequestBody) and model is not RequestBody
+    ]
+    _, told = models_json_schema(
+        [(model, "validation") for model in (*answers, *bodies)],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas: dict[str, Any] = told["$defs"]
+    schemas["Problem"] = answer_models.ProblemDocument.model_json_schema(
+        ref_template="#/components/schemas/{model}"
+    )
+    schemas["Problem"].pop("$defs", None)
+    return dict(sorted(schemas.items()))

@@ -1,0 +1,216 @@
+"""How a route is declared: who may, what it takes and answers, and every problem it may have.
+
+`operation(...)` gives the keyword arguments of a FastAPI route. Its bodies and answers are not
+FastAPI's to convert: a handler reads bytes (api/requests.py) and gives bytes (api/answers.py),
+and what is declared here is what the OpenAPI document says of it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from fastapi import Depends
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import Allowed
+from api.problems import MEDIA_TYPE, STATUS, Problem, invalid, parameter_error
+from api.requests import RequestBody
+from infrastructure.keys import Role
+
+ALWAYS: Final = ("invalid_request", "internal")
+OF_KEYS: Final = ("unauthenticated", "forbidden", "store_unavailable")
+OF_COMMANDS: Final = (
+    "idempotency_key_missing",
+    "body_too_large",
+    "unsupported_media_type",
+    "idempotency_key_reused",
+    "overloaded",
+    "storage_full",
+)
+OF_READS: Final = ("position_unknown", "not_caught_up")
+OF_ACCOUNTS: Final = (
+    "account_unknown",
+    "account_closed",
+    "account_frozen",
+    "currency_mismatch",
+)
+
+
+def operation(
+    operation_id: str,
+    summary: str,
+    *,
+    allowed: frozenset[Role] | None,
+    answer: type[BaseModel] | None,
+    example: Any,
+    description: str = "",
+    status: int = 200,
+    body: type[RequestBody] | None = None,
+    body_example: Any = None,
+    waits: bool = False,
+    positioned: bool = False,
+    problems: Iterable[str] = (),
+    also: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments of a route.
+
+    `allowed` are the roles (None: no key needed); `waits` says that it takes `Prefer`;
+    `positioned`, that it answers with `Ledger-Position`; `problems` are codes beyond the usual
+    ones; `also` is the content in other media types.
+    """
+    codes = [*ALWAYS, *problems]
+    headers: dict[str, Any] = {"X-Request-Id": _REQUEST_ID}
+    parameters: list[dict[str, Any]] = []
+    dependencies: list[Any] = []
+    if allowed is not None:
+        codes += OF_KEYS
+        dependencies.append(Depends(Allowed(allowed)))
+    if body is not None:
+        codes += OF_COMMANDS
+        parameters.append(_IDEMPOTENCY_KEY)
+        headers["Idempotent-Replayed"] = _REPLAYED
+    if waits:
+        codes += OF_READS
+        parameters.append(_PREFER)
+    if positioned:
+        headers["Ledger-Position"] = _LEDGER_POSITION
+    content = {} if answer is None else {"application/json": _media(answer, example)}
+    success = {
+        "description": summary,
+        "headers": headers,
+        "content": content | (also or {}),
+    }
+    extra: dict[str, Any] = {
+        "parameters": parameters,
+        "security": [] if allowed is None else [{"key": []}],
+    }
+    if allowed is not None:
+        extra["x-roles"] = sorted(allowed)
+    if body is not None:
+        required = any(field.is_required() for field in body.model_fields.values())
+        extra["requestBody"] = {
+            "required": required,
+            "content": {"application/json": _media(body, body_example)},
+        }
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "description": description,
+        "status_code": status,
+        "response_class": Response,
+        "response_description": summary,
+        "dependencies": [*dependencies, Depends(only_known_parameters)],
+        "responses": {status: success, **_problems(codes)},
+        "openapi_extra": extra,
+    }
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuses query parameters given twice, and all where the route takes none.
+
+    What a route that takes some doesn't know is refused by its model.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    takes = bool(request.scope["route"].dependant.query_params)
+    errors = [
+        parameter_error(name, "given_twice", "Give this parameter once.")
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    if not takes:
+        errors += [
+            parameter_error(name, "unknown_parameter", "This parameter is not known here.")
+            for name in dict.fromkeys(names)
+        ]
+    if errors:
+        raise invalid(errors)
+
+
+def query_problem(errors: Sequence[Any]) -> Problem:
+    """What FastAPI found wrong with the query parameters, in our words, without the values."""
+    told = []
+    for error in errors:
+        name = str(error["loc"][1]) if len(error["loc"]) > 1 else ""
+        match error["type"]:
+            case "extra_forbidden":
+                code, detail = "unknown_parameter", "This parameter is not known here."
+            case "missing":
+                code, detail = "missing", "This parameter is required."
+            case "value_error":
+                code, detail = "wrong_format", str(error["ctx"]["error"])
+            case _:
+                code, detail = "not_allowed", f"{error['msg']}."
+        told.append(parameter_error(name, code, detail))
+    return invalid(told)
+
+
+def ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _media(model: type[BaseModel], example: Any) -> dict[str, Any]:
+    return {"schema": ref(model), "example": example}
+
+
+def _problems(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({STATUS[code] for code in codes}):
+        told = sorted({code for code in codes if STATUS[code] == status})
+        headers: dict[str, Any] = {"X-Request-Id": _REQUEST_ID}
+        if status == 401:
+            headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
+        if status == 503:
+            headers["Retry-After"] = _RETRY_AFTER
+        if status == 422:
+            headers["Idempotent-Replayed"] = _REPLAYED
+        example = Problem(told[0]).document("3f2c9a1e")
+        by_status[status] = {
+            "description": ", ".join(f"`{code}`" for code in told),
+            "headers": headers,
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "example": example,
+                }
+            },
+        }
+    return by_status
+
+
+_REQUEST_ID: Final = {
+    "description": "The request's id: the client's X-Request-Id where it is safe, else made here",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$"},
+}
+_REPLAYED: Final = {
+    "description": "`true` where this is the first answer again",
+    "schema": {"type": "string", "const": "true"},
+}
+_LEDGER_POSITION: Final = {
+    "description": "The position that the answer is true at",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 0},
+}
+_RETRY_AFTER: Final = {
+    "description": "Seconds after which to try again",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 0},
+}
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": (
+        'The same key with the same request gets the first answer again, for ever; `"k"` is '
+        "the same key as `k`"
+    ),
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "example": "order-17",
+}
+_PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "`wait=S`: wait S seconds at most (1; more than 30 is 30)",
+    "schema": {"type": "string"},
+    "example": "wait=5",
+}

@@ -1,0 +1,35 @@
+"""The running product as handlers see it; api/composition.py makes it."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from starlette.requests import Request
+
+from api.auth import KeyRing
+from api.metrics import Metrics
+from api.reading import ReadModels
+from application.ports import Clock
+from application.writer import Writer
+
+if TYPE_CHECKING:
+    from infrastructure.announced_end import AnnouncedEnd
+    from infrastructure.event_log import EventLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    ledger: str
+    clock: Clock
+    writer: Writer
+    events: "EventLog"
+    announced: "AnnouncedEnd"
+    reads: ReadModels
+    keys: KeyRing
+    metrics: Metrics
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process begins to end: what follows live ends then."""
+
+
+def parts_of(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)

@@ -1,0 +1,164 @@
+"""Query parameters: their shape and bounds; unknown ones are refused."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from api.cursors import MAX_CURSOR_LENGTH
+from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, text
+from domain.events import EVENTS
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 500
+PREFIX: Final = r"^([A-Za-z0-9][A-Za-z0-9:._-]{0,63})?$"
+TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"
+MAX_POSITION: Final = 2**63 - 1
+
+_DIGITS: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
+_TIME: Final = re.compile(TIME, re.ASCII)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):
+        if not _DIGITS.fullmatch(value):
+            raise ValueError("Write a whole number in decimal digits.")
+        return int(value)
+    return value
+
+
+def position_number(sent: str) -> int:
+    """A position as text. Raises ValueError."""
+    number = int(_number(sent))
+    if number > MAX_POSITION:
+        raise ValueError("Positions are below 2**63.")
+    return number
+
+
+def _time(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        if _TIME.fullmatch(value):
+            return datetime.fromisoformat(value.removesuffix("Z")).replace(tzinfo=UTC)
+    except ValueError:
+        pass
+    raise ValueError("Write the time as RFC 3339 in UTC, with Z: 2026-11-23T09:30:00Z.")
+
+
+_TYPES: Final[dict[str, Any]] = {"type": "string", "enum": sorted(EVENTS)}
+
+
+def _known_type(value: str) -> str:
+    if value not in EVENTS:
+        raise ValueError("No event has this type.")
+    return value
+
+
+Position = Annotated[
+    int,
+    BeforeValidator(_number),
+    Field(ge=0, le=MAX_POSITION),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_POSITION}),
+]
+Time = Annotated[
+    datetime,
+    BeforeValidator(_time),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME}),
+]
+Prefix = Annotated[str, Field(pattern=PREFIX, description="What the account's id begins with")]
+Account = Annotated[str, Field(pattern=ACCOUNT_ID)]
+
+
+class Query(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Read(Query):
+    min_position: Position | None = Field(
+        None, description="Wait until the read model has come to this position (see Prefer)"
+    )
+
+
+class Listed(Query):
+    limit: Annotated[
+        int,
+        BeforeValidator(_number),
+        Field(ge=1, le=MAX_LIMIT),
+        WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
+    ] = DEFAULT_LIMIT
+    cursor: (
+        Annotated[
+            str,
+            Field(max_length=MAX_CURSOR_LENGTH, description="next_cursor of the page before"),
+        ]
+        | None
+    ) = None
+
+    def filters(self) -> dict[str, Any]:
+        """What makes the list what it is: a cursor belongs to it."""
+        return self.model_dump(exclude={"min_position", "limit", "cursor", "after"})
+
+
+class Page(Listed, Read):
+    pass
+
+
+class AsOf(Query):
+    as_of_position: Position | None = Field(None, description="As it was at this position")
+    as_of: Time | None = Field(None, description="As it was at this recorded time")
+
+
+class AccountsQuery(Page):
+    prefix: Prefix | None = None
+    status: Literal["open", "frozen", "closed"] | None = None
+    currency: Currency | None = None
+
+
+class BalanceQuery(AsOf, Read):
+    effective_at: Date | None = Field(
+        None, description="Only what has a value date up to this day, that day included"
+    )
+
+
+class BalancesQuery(Page):
+    prefix: Prefix | None = None
+
+
+class TotalsQuery(Read):
+    prefix: Prefix | None = None
+
+
+class TrialBalanceQuery(AsOf, Read):
+    pass
+
+
+class TrialBalanceAccountsQuery(AsOf, Page):
+    pass
+
+
+class StatementQuery(Page):
+    from_: Date = Field(alias="from", description="First day (UTC)")
+    to: Date = Field(description="The day after the last one")
+    by: Literal["booking_date", "value_date"] = "booking_date"
+
+
+class PaymentsQuery(Page):
+    account: Account | None = None
+    reference: (
+        Annotated[str, AfterValidator(text), Field(max_length=64, json_schema_extra=NO_NUL)] | None
+    ) = None
+    state: Literal["settled", "refused"] | None = None
+    carrier: Literal["api", "qr", "barcode", "nfc", "sonic", "link"] | None = None
+    created_from: Time | None = None
+    created_to: Time | None = Field(None, description="Exclusive")
+
+
+class EventsQuery(Listed):
+    after: Position = Field(0, description="The position before the first one wanted")
+    account: Account | None = Field(None, description="Events of this account")
+    payment: (
+        Annotated[str, Field(max_length=64, description="Its own events and its entries")] | None
+    ) = None
+    type: Annotated[str, AfterValidator(_known_type), WithJsonSchema(_TYPES)] | None = None

@@ -1,0 +1,172 @@
+"""From a request's bytes to values that a command can be made of.
+
+A handler calls these in the documented order: shape (`read_body`), then key (`read_key`).
+Who may is settled before, in api/auth.py; what only the ledger can know, after, by the writer.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import ClientDisconnect, Request
+
+from api import strict_json
+from api.problems import Problem, body_error, invalid
+
+MAX_BODY_BYTES: Final = 256 * 1024
+MAX_KEY_LENGTH: Final = 255
+
+_CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+_QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
+
+
+class RequestBody(BaseModel):
+    """A request body: nothing is converted, nothing unknown is let through."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    NULL_SAYS: ClassVar[frozenset[str]] = frozenset()
+    """Members in which null has a meaning of its own; elsewhere it is as if absent."""
+
+
+Body = TypeVar("Body", bound=RequestBody)
+
+
+async def read_body(request: Request, model: type[Body]) -> tuple[Body, bytes]:
+    """The body as the model has it, and the fingerprint of what the request means.
+
+    Raises Problem: body_too_large, unsupported_media_type, invalid_request.
+    """
+    content = await _content(request)
+    if content:
+        _require_json(request.headers.get("content-type", ""))
+        sent = _parsed(content)
+    elif any(field.is_required() for field in model.model_fields.values()):
+        raise invalid([], "This request needs a body: a JSON object.")
+    else:
+        sent = {}
+    members = _without_absent(sent, model)
+    try:
+        body = model.model_validate(members)
+    except ValidationError as error:
+        raise invalid([_told(one) for one in error.errors(include_input=False)]) from None
+    return body, fingerprint(request.method, request.scope["path"], members)
+
+
+def fingerprint(method: str, path: str, members: Mapping[str, Any]) -> bytes:
+    """SHA-256 (32 bytes) of what a request means: method, path and the members sent.
+
+    White space and the order of members don't matter; `members` come without the nulls that
+    mean absent, and no default is added.
+    """
+    meaning = json.dumps([method, path, members], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(meaning.encode("ascii")).digest()
+
+
+def read_key(request: Request) -> str:
+    """The idempotency key. Raises Problem: idempotency_key_missing, invalid_request."""
+    sent = request.headers.getlist("idempotency-key")
+    if not any(sent):
+        raise Problem("idempotency_key_missing")
+    key = sent[0]
+    if key.startswith('"') and len(key) > 1:
+        # An RFC 8941 string, as the IETF draft has it: the same key as what it quotes.
+        quoted = _QUOTED_KEY.fullmatch(key)
+        key = re.sub(r'\\(["\\])', r"\1", quoted[1]) if quoted else key
+    if len(sent) > 1 or len(key) > MAX_KEY_LENGTH or not _VISIBLE.fullmatch(key):
+        raise invalid([], "Idempotency-Key must be one key of 1 to 255 visible ASCII characters.")
+    return key
+
+
+async def _content(request: Request) -> bytes:
+    """The whole body, never more than MAX_BODY_BYTES of it in memory."""
+    announced = request.headers.get("content-length", "0")
+    if not _CONTENT_LENGTH.fullmatch(announced) or int(announced) > MAX_BODY_BYTES:
+        raise _too_large()
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MAX_BODY_BYTES:
+                raise _too_large()
+    except ClientDisconnect:
+        raise invalid([], "The body ended before it was whole.") from None
+    return bytes(content)
+
+
+def _too_large() -> Problem:
+    return Problem("body_too_large", f"Send at most {MAX_BODY_BYTES} bytes.")
+
+
+def _require_json(content_type: str) -> None:
+    media_type, _, parameters = content_type.partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "').lower()
+    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+        raise Problem("unsupported_media_type")
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        sent = strict_json.parse(content)
+    except strict_json.DuplicateMember as error:
+        raise invalid([body_error((error.name,), "duplicate_member", str(error))]) from None
+    except strict_json.NotJson as error:
+        raise invalid([body_error((), "not_json", str(error))]) from None
+    if not isinstance(sent, dict):
+        raise invalid([body_error((), "wrong_type", "The body must be a JSON object.")])
+    return sent
+
+
+def _without_absent(sent: dict[str, Any], model: type[RequestBody]) -> dict[str, Any]:
+    """The members sent, but for a null in an optional member, which means absent."""
+    fields = model.model_fields
+    return {
+        name: value
+        for name, value in sent.items()
+        if value is not None
+        or name not in fields
+        or fields[name].is_required()
+        or name in model.NULL_SAYS
+    }
+
+
+_CODES: Final[dict[str, str]] = {
+    "extra_forbidden": "unknown_member",
+    "missing": "missing",
+    "greater_than": "too_small",
+    "greater_than_equal": "too_small",
+    "less_than": "too_large",
+    "less_than_equal": "too_large",
+    "too_short": "too_short",
+    "too_long": "too_long",
+    "string_too_short": "too_short",
+    "string_too_long": "too_long",
+    "literal_error": "not_allowed",
+    "string_pattern_mismatch": "wrong_format",
+    "string_unicode": "wrong_format",
+    "value_error": "wrong_format",
+}
+"""Our stable codes of pydantic's kinds of errors; what is not here is a wrong type."""
+
+_DETAILS: Final[dict[str, str]] = {
+    "unknown_member": "This member is not known here; leave it out.",
+    "missing": "This member is required.",
+}
+
+
+def _told(error: ErrorDetails) -> dict[str, str]:
+    """A validation error in our words: pydantic's texts name bounds and types, never the input."""
+    code = _CODES.get(error["type"], "wrong_type")
+    path = list(error["loc"])
+    if "metadata" in path:
+        path = path[: path.index("metadata") + 1]  # names in it are values sent: not repeated
+    if error["type"] == "value_error":
+        detail = str(error["ctx"]["error"])
+    else:
+        detail = _DETAILS.get(code, f"{error['msg']}.")
+    return body_error(path, code, detail)

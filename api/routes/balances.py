@@ -1,0 +1,106 @@
+"""GET /v1/accounts/{id}/balance, /v1/balances, /v1/balances/total."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import examples, paths
+from api.answer_models import Balance, Balances, Totals
+from api.answers import read
+from api.auth import READS
+from api.cursors import CursorCodec
+from api.operations import operation
+from api.parts import parts_of
+from api.paths import AccountIdInPath
+from api.queries import BalanceQuery, BalancesQuery, TotalsQuery
+from api.reading import deadline_of, needed
+from domain.ids import account_stream
+from projections.balances import queries
+
+router = APIRouter(tags=["balances"])
+
+
+@router.get(
+    "/v1/accounts/{id}/balance",
+    **operation(
+        "getBalance",
+        "An account's balance, now or then",
+        description=(
+            "With `effective_at`, `posted` is what has a value date up to that day; nothing is "
+            "pending then and `available` is null. Before the account was opened: zeros."
+        ),
+        allowed=READS,
+        waits=True,
+        positioned=True,
+        answer=Balance,
+        example=examples.BALANCE,
+        problems=("not_found",),
+    ),
+)
+async def get_balance(
+    request: Request, id: AccountIdInPath, query: Annotated[BalanceQuery, Query()]
+) -> Response:
+    parts = parts_of(request)
+    account = paths.account_id(id)
+    deadline = deadline_of(request)
+    at, _ = await parts.reads.as_of(query)
+
+    _, found = await parts.reads.find(
+        "balances",
+        account_stream(parts.ledger, account),
+        needed(query, at),
+        deadline,
+        lambda view: queries.balance(view, account, at),
+    )
+    return read(found, found["position"])
+
+
+@router.get(
+    "/v1/balances",
+    **operation(
+        "listBalances",
+        "Balances in order of account id",
+        allowed=READS,
+        waits=True,
+        positioned=True,
+        answer=Balances,
+        example=examples.listed(examples.BALANCE),
+        problems=("cursor_invalid",),
+    ),
+)
+async def list_balances(request: Request, query: Annotated[BalancesQuery, Query()]) -> Response:
+    codec = CursorCodec(request.url.path, query.filters(), (str,))
+    cursor = codec.read(query.cursor)
+    async with parts_of(request).reads.at("balances", needed(query), deadline_of(request)) as view:
+        page = await queries.balances(
+            view,
+            prefix=query.prefix or "",
+            after=cursor.keys[0] if cursor else "",
+            limit=query.limit,
+        )
+    body = {
+        "items": page.items,
+        "next_cursor": codec.write(page.next) if page.next else None,
+        "position": view.position,
+    }
+    return read(body, view.position)
+
+
+@router.get(
+    "/v1/balances/total",
+    **operation(
+        "getBalanceTotals",
+        "Sums of balances by currency and normal side",
+        allowed=READS,
+        waits=True,
+        positioned=True,
+        answer=Totals,
+        example=examples.TOTALS,
+    ),
+)
+async def get_totals(request: Request, query: Annotated[TotalsQuery, Query()]) -> Response:
+    async with parts_of(request).reads.at("balances", needed(query), deadline_of(request)) as view:
+        body = await queries.totals(view, prefix=query.prefix or "")
+    return read(body, view.position)

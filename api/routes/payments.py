@@ -1,0 +1,143 @@
+"""GET /v1/payments, /v1/payments/{id}, /v1/payments/{id}/timeline."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import examples, paths
+from api.answer_models import Payment, Payments, Timeline
+from api.answers import read
+from api.auth import READS
+from api.cursors import CursorCodec
+from api.operations import operation
+from api.parts import parts_of
+from api.paths import PaymentIdInPath
+from api.queries import Page, PaymentsQuery, Read
+from api.reading import deadline_of, needed
+from application.answers import Recorded
+from domain.events import PaymentDecided
+from domain.times import time_text
+from projections.payments import queries
+
+router = APIRouter(tags=["payments"])
+
+
+@router.get(
+    "/v1/payments",
+    **operation(
+        "listPayments",
+        "Payments, newest first; refused ones too",
+        allowed=READS,
+        waits=True,
+        positioned=True,
+        answer=Payments,
+        example=examples.listed(examples.PAYMENT_READ),
+        problems=("cursor_invalid",),
+    ),
+)
+async def list_payments(request: Request, query: Annotated[PaymentsQuery, Query()]) -> Response:
+    codec = CursorCodec(request.url.path, query.filters(), (int,))
+    cursor = codec.read(query.cursor)
+    async with parts_of(request).reads.at("payments", needed(query), deadline_of(request)) as view:
+        page = await queries.payments(
+            view,
+            account=query.account,
+            reference=query.reference,
+            state=query.state,
+            carrier=query.carrier,
+            created_from=query.created_from,
+            created_to=query.created_to,
+            before=cursor.keys[0] if cursor else queries.NEWEST,
+            limit=query.limit,
+        )
+    body = {
+        "items": page.items,
+        "next_cursor": codec.write(page.next) if page.next else None,
+        "position": view.position,
+    }
+    return read(body, view.position)
+
+
+@router.get(
+    "/v1/payments/{id}",
+    **operation(
+        "getPayment",
+        "A payment",
+        allowed=READS,
+        waits=True,
+        positioned=True,
+        answer=Payment,
+        example=examples.PAYMENT_READ,
+        problems=("not_found",),
+    ),
+)
+async def get_payment(
+    request: Request, id: PaymentIdInPath, query: Annotated[Read, Query()]
+) -> Response:
+    payment = paths.payment_id(id)
+    position, found = await parts_of(request).reads.find(
+        "payments",
+        payment,
+        needed(query),
+        deadline_of(request),
+        lambda view: queries.payment(view, payment),
+    )
+    return read(found, position)
+
+
+@router.get(
+    "/v1/payments/{id}/timeline",
+    **operation(
+        "getPaymentTimeline",
+        "What happened to a payment, ascending",
+        description="`amount` is null for a payment of several postings.",
+        allowed=READS,
+        waits=True,
+        positioned=True,
+        answer=Timeline,
+        example=examples.listed(examples.TIMELINE_ITEM),
+        problems=("not_found", "cursor_invalid"),
+    ),
+)
+async def get_timeline(
+    request: Request, id: PaymentIdInPath, query: Annotated[Page, Query()]
+) -> Response:
+    parts = parts_of(request)
+    payment = paths.payment_id(id)
+    codec = CursorCodec(request.url.path, query.filters(), (int, int))
+    cursor = codec.read(query.cursor)
+    after, version = cursor.keys if cursor else (0, 0)
+    position, _ = await parts.reads.find(
+        "payments",
+        payment,
+        needed(query),
+        deadline_of(request),
+        lambda view: queries.payment(view, payment),
+    )
+    found = [
+        one
+        for one in await parts.events.page_of_stream(payment, after, version, query.limit + 1)
+        if one.position <= position
+    ]
+    items = found[: query.limit]
+    last = (items[-1].position, items[-1].event.originator_version) if items else None
+    body = {
+        "items": [_moment(one) for one in items],
+        "next_cursor": codec.write(last) if last and len(found) > query.limit else None,
+        "position": position,
+    }
+    return read(body, position)
+
+
+def _moment(recorded: Recorded) -> dict[str, Any]:
+    position, event = recorded
+    postings = event.postings if isinstance(event, PaymentDecided) else ()
+    return {
+        "position": position,
+        "recorded_at": time_text(event.timestamp),
+        "type": event.TOPIC,
+        "actor": event.actor._asdict(),
+        "amount": postings[0].amount_minor if len(postings) == 1 else None,
+    }
