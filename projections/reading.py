@@ -25,7 +25,14 @@ POLL_S: Final = 0.004
 
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
-_BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN: Final = b"""
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL TimeZone = 'UTC';
+-- Every query of ours has its index: a plan that scans can only be a wrong guess on a table that
+-- has just been filled.
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off
+"""
 
 _WATERMARKS: Final = b"""
 SELECT p.projection, p.generation, min(c.position) AS position, min(c.recorded_at) AS recorded_at,

@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from projections.accounts.write import apply as apply_accounts
 from projections.balances.write import apply as apply_balances
+from projections.payments.write import apply as apply_payments
+from projections.statements.write import apply as apply_statements
 from projections.tables import Projection
 
-_HERE = Path(__file__).parent
+_HERE: Final = Path(__file__).parent
 
 PROJECTIONS: Final[dict[str, Projection]] = {
     projection.name: projection
     for projection in (
+        Projection(
+            name="accounts",
+            folder=_HERE / "accounts",
+            tables=("accounts",),
+            apply=apply_accounts,
+            summary="SELECT count(*) FROM tally_read.accounts{g}"
+            " WHERE opened_position <= %(position)s",
+        ),
         Projection(
             name="balances",
             folder=_HERE / "balances",
@@ -20,6 +31,27 @@ PROJECTIONS: Final[dict[str, Projection]] = {
             apply=apply_balances,
             summary="SELECT count(*), sum(posted), sum(available), sum(version)"
             " FROM tally_read.balances_history{g} WHERE position <= %(position)s",
+        ),
+        Projection(
+            name="statements",
+            folder=_HERE / "statements",
+            tables=(
+                "statements",
+                "statements_accounts",
+                "statements_days",
+                "statements_off_days",
+            ),
+            apply=apply_statements,
+            summary="SELECT count(*), sum(amount), sum(balance), sum(debits), sum(credits)"
+            " FROM tally_read.statements{g} WHERE position <= %(position)s",
+        ),
+        Projection(
+            name="payments",
+            folder=_HERE / "payments",
+            tables=("payments", "payments_accounts"),
+            apply=apply_payments,
+            summary="SELECT count(*), count(*) FILTER (WHERE state = 'settled'), sum(position)"
+            " FROM tally_read.payments{g} WHERE position <= %(position)s",
         ),
     )
 }

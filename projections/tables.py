@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from psycopg import Connection
 from psycopg.errors import UndefinedTable
 
 from projections.feed import Record
+
+BEYOND: Final = "\U0010ffff"
+"""After any character of an id: ids that begin with a prefix lie below prefix + BEYOND, by bytes.
+A range, and not LIKE: a prefix may hold `_` and `%`."""
 
 Apply = Callable[[Connection[Any], int, Sequence[Record]], None]
 """Folds records into the tables of a generation, in the transaction that is open."""

@@ -1,4 +1,4 @@
-"""Balances as API.md 5 shows them, now or as of any position before.
+"""Balances as clients see them, now or as of any position before.
 
 An account's row at a position is its current one where that is old enough, else the last one of
 its history: one index probe each. Prefixes are ranges of bytes of the id's index.
@@ -6,12 +6,10 @@ its history: one index probe each. Prefixes are ranges of bytes of the id's inde
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from projections.reading import Page, View
-
-BEYOND: Final = "\U0010ffff"
-"""After any character of an id: ids that begin with a prefix lie below prefix + BEYOND."""
+from projections.tables import BEYOND
 
 _AT = """
 JOIN LATERAL (

@@ -1,0 +1,1 @@
+"""Accounts: the resource of API.md 3."""

@@ -1,0 +1,86 @@
+"""From events to accounts: pure functions over records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from domain.events import (
+    AccountChanged,
+    AccountClosed,
+    AccountEntry,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    CommandDecided,
+    Metadata,
+    PaymentDecided,
+)
+from projections.feed import Record
+
+
+class Opened(NamedTuple):
+    account: str
+    currency: str
+    normal_side: str
+    opened_at: datetime
+    position: int
+    overdraft_limit: int | None
+    max_balance: int | None
+    metadata: Metadata
+
+
+class Moved(NamedTuple):
+    """Where an account's last event stands: version in its stream, position in the ledger."""
+
+    version: int
+    position: int
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a batch changes."""
+
+    opened: list[Opened] = field(default_factory=list)
+    changed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """New values by column of an account, in order: the rare events."""
+    moved: dict[str, Moved] = field(default_factory=dict)
+
+
+def fold(records: Iterable[Record]) -> Folded:
+    """What the records, in order, make of the accounts. Raises TypeError for an event that this
+    version doesn't know."""
+    folded = Folded()
+    for position, _, _, _, event in records:
+        match event:
+            case AccountEntry():
+                pass
+            case PaymentDecided() | CommandDecided():
+                continue
+            case AccountOpened():
+                folded.opened.append(
+                    Opened(
+                        event.account,
+                        event.currency,
+                        event.normal_side,
+                        event.timestamp,
+                        position,
+                        event.overdraft_limit,
+                        event.max_balance,
+                        event.metadata,
+                    )
+                )
+            case AccountChanged():
+                folded.changed.append((event.account, event.changed))
+            case AccountFrozen():
+                folded.changed.append((event.account, {"status": "frozen"}))
+            case AccountUnfrozen():
+                folded.changed.append((event.account, {"status": "open"}))
+            case AccountClosed():
+                folded.changed.append((event.account, {"status": "closed"}))
+            case _:
+                raise TypeError(f"{event.TOPIC} is unknown to accounts")
+        folded.moved[event.account] = Moved(event.originator_version, position)
+    return folded

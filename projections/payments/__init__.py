@@ -1,0 +1,1 @@
+"""Payments: the resource of API.md 4, refused ones too."""

@@ -1,0 +1,157 @@
+"""From events to statement entries: pure functions over records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from domain.events import (
+    AccountChanged,
+    AccountClosed,
+    AccountDebited,
+    AccountEntry,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    CommandDecided,
+    PaymentDecided,
+)
+from projections.feed import Record
+
+
+class Sums(NamedTuple):
+    """Debits and credits of some entries, in minor units."""
+
+    debits: int
+    credits: int
+
+    def plus(self, amount_minor: int, *, debit: bool) -> Sums:
+        if debit:
+            return Sums(self.debits + amount_minor, self.credits)
+        return Sums(self.debits, self.credits + amount_minor)
+
+
+NOTHING: Final = Sums(0, 0)
+
+
+class Totals(NamedTuple):
+    """An account's entries so far: all of them, and those that are off."""
+
+    all: Sums
+    off: Sums
+
+
+Day = tuple[str, date]
+"""An account and a value date."""
+
+
+class Entry(NamedTuple):
+    account: str
+    position: int
+    recorded_at: datetime
+    value_date: date
+    payment: UUID
+    side: str
+    amount_minor: int
+    balance: int
+    counter_account: str
+    reference: str | None
+    totals: Totals
+
+
+class Opened(NamedTuple):
+    account: str
+    currency: str
+    normal_side: str
+    position: int
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a batch adds and changes."""
+
+    opened: list[Opened] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    off: list[tuple[Day, int, Sums]] = field(default_factory=list)
+    """Of each off entry: its day, its position, the day's sums up to it."""
+    totals: dict[str, Totals] = field(default_factory=dict)
+    """By account, after the batch."""
+    first_positions: dict[date, int] = field(default_factory=dict)
+    """By booking date: the first position in this batch."""
+
+
+def is_off(entry: AccountEntry) -> bool:
+    """Whether the entry counts for another day than the one it is booked on."""
+    return entry.value_date != entry.timestamp.date()
+
+
+def needed(records: Iterable[Record]) -> tuple[set[str], set[Day]]:
+    """Accounts and days of off entries whose sums before the batch the fold asks for."""
+    accounts: set[str] = set()
+    days: set[Day] = set()
+    for record in records:
+        event = record.event
+        if isinstance(event, AccountEntry):
+            accounts.add(event.account)
+            if is_off(event):
+                days.add((event.account, event.value_date))
+    return accounts, days
+
+
+def fold(
+    records: Iterable[Record], totals: Mapping[str, Totals], days: Mapping[Day, Sums]
+) -> Folded:
+    """What the records, in order, add to the statements.
+
+    `totals` holds every account of the batch that was opened before it, `days` the days of off
+    entries that had one before. Raises LookupError for an entry of an account never opened,
+    TypeError for an event that this version doesn't know.
+    """
+    folded = Folded()
+    off_days = dict(days)
+    for position, _, _, _, event in records:
+        booking_date = event.timestamp.date()
+        folded.first_positions.setdefault(booking_date, position)
+        match event:
+            case AccountEntry():
+                debit = isinstance(event, AccountDebited)
+                before = folded.totals.get(event.account) or totals[event.account]
+                off = before.off
+                if is_off(event):
+                    off = off.plus(event.amount_minor, debit=debit)
+                    day = (event.account, event.value_date)
+                    of_day = off_days.get(day, NOTHING).plus(event.amount_minor, debit=debit)
+                    off_days[day] = of_day
+                    folded.off.append((day, position, of_day))
+                after = Totals(before.all.plus(event.amount_minor, debit=debit), off)
+                folded.totals[event.account] = after
+                folded.entries.append(
+                    Entry(
+                        event.account,
+                        position,
+                        event.timestamp,
+                        event.value_date,
+                        event.payment,
+                        "debit" if debit else "credit",
+                        event.amount_minor,
+                        event.posted,
+                        event.counter_account,
+                        event.reference,
+                        after,
+                    )
+                )
+            case PaymentDecided() | CommandDecided():
+                pass
+            case AccountOpened():
+                folded.opened.append(
+                    Opened(event.account, event.currency, event.normal_side, position)
+                )
+                folded.totals[event.account] = Totals(NOTHING, NOTHING)
+            case AccountChanged() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
+                pass
+            case _:
+                raise TypeError(f"{event.TOPIC} is unknown to statements")
+    return folded
