@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Any
 
@@ -131,10 +133,12 @@ def test_a_twin_that_arrives_while_the_first_is_under_way_gets_the_same_answer(
 
 def test_a_full_queue_refuses_at_once(ledger: Ledger) -> None:
     with slow_appends(ledger) as go, a_writer(ledger, queue_size=3, batch_size=1) as writer:
-        taken = []
+        taken = [writer.submit(payment("first", ("alice", "cash", 1)))]
+        while writer.queued:  # the first one is being decided, and waits for its append
+            time.sleep(0.001)
+        taken += [writer.submit(payment(f"p{n}", ("alice", "cash", 1))) for n in range(3)]
         with pytest.raises(Overloaded):
-            for n in range(20):
-                taken.append(writer.submit(payment(f"p{n}", ("alice", "cash", 1))))
+            writer.submit(payment("too many", ("alice", "cash", 1)))
         go.set()
         assert all(one.result(timeout=30).refusal is None for one in taken)
 
@@ -213,8 +217,6 @@ def test_two_writers_race_without_a_loss_or_a_double(
 
 
 def test_recorded_time_never_steps_back_whatever_the_clock_says(fresh_store: Store) -> None:
-    from datetime import UTC, datetime, timedelta
-
     noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
     times = iter([noon, noon - timedelta(hours=3), noon + timedelta(seconds=1)])
     with a_ledger(fresh_store, clock=lambda: next(times)) as ledger:
