@@ -42,7 +42,7 @@ soak: $(DEV)  ## every acceptance check at its full count, with a table of what 
 	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)
 
 bench: $(DEV)  ## measures; a table at the end
-	@$(BIN)/python -m pytest tests/benchmarks $(ARGS)
+	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest tests/benchmarks $(ARGS)
 
 demo: $(RUN)  ## a day in a small town, on a ledger that is gone afterwards
 	@$(BIN)/tally demo --scratch $(ARGS)

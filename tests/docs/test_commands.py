@@ -8,17 +8,18 @@ in it stands for any value.
 from __future__ import annotations
 
 import json
-import os
 import re
+import shlex
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.fixtures.fix_tally import PROGRAM, ROOT, Up, environment
+
 PAGES = ("README.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/*.md"))))
 URL_IN_DOCS = "http://127.0.0.1:8000"
 SEPARATOR = "\x1e"
@@ -52,41 +53,35 @@ def steps(page: str) -> list[Step]:
     return [step for step in found if not step.command.startswith(tuple(NOT_RUN))]
 
 
-class Product(NamedTuple):
+class Reader(NamedTuple):
     folder: Path
     """Where the reader's terminal is: `.tally` and `.venv/bin/tally` are in it."""
     url: str
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    folder = tmp_path_factory.mktemp("reader")
-    tally = folder / ".venv" / "bin" / "tally"
-    tally.parent.mkdir(parents=True)
-    tally.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m api.cli "$@"\n')
-    tally.chmod(0o755)
-    with (folder / "up.log").open("w") as log:
-        up = subprocess.Popen(
-            [tally, "up", "--json", "--port", "0"], cwd=folder, stdout=subprocess.PIPE, stderr=log
-        )
-    assert up.stdout is not None
-    try:
-        ready = up.stdout.readline()
-        assert ready, (folder / "up.log").read_text()
-        yield Product(folder, json.loads(ready)["url"])
-    finally:
-        up.terminate()
-        up.stdout.close()
-        assert up.wait(60) == 0
+def reader() -> Iterator[Reader]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # as root the embedded server runs as another user
+        tally = folder / ".venv" / "bin" / "tally"
+        tally.parent.mkdir(parents=True)
+        tally.write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n')
+        tally.chmod(0o755)
+        up = Up(folder / ".tally")
+        try:
+            yield Reader(folder, up.url)
+        finally:
+            assert up.stop() == 0
 
 
-def run(script: list[Step], product: Product) -> list[str]:
+def run(script: list[Step], reader: Reader) -> list[str]:
     """What each step prints. All run in one shell, which stops at the first that fails."""
     text = f"printf '{SEPARATOR}'\n".join(step.command for step in script)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", text.replace(URL_IN_DOCS, product.url)],
-        cwd=product.folder,
-        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "COLUMNS": "120"},
+        ["bash", "-euo", "pipefail", "-c", text.replace(URL_IN_DOCS, reader.url)],
+        cwd=reader.folder,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=240,
@@ -108,11 +103,11 @@ def differences(shown: Any, actual: Any, at: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_does_what_it_says(page: str, product: Product) -> None:
+def test_a_page_does_what_it_says(page: str, reader: Reader) -> None:
     own = steps(page)
     if page != PAGES[0]:
         own = steps(PAGES[0]) + own
-    for step, printed in zip(own, run(own, product), strict=True):
+    for step, printed in zip(own, run(own, reader), strict=True):
         if step.shown is not None:
             last = json.loads(printed.strip().splitlines()[-1])
             assert differences(step.shown, last) == [], step.command
