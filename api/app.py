@@ -26,6 +26,7 @@ from api.routes import (
     health,
     payment_commands,
     payments,
+    statements,
     trial_balance,
 )
 
@@ -35,6 +36,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     payment_commands.router,
     payments.router,
     balances.router,
+    statements.router,
     trial_balance.router,
     events.router,
     health.router,

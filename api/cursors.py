@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 from api.problems import Problem
 
 MAX_CURSOR_LENGTH: Final = 1000
+LAST_DAY: Final = date(9998, 12, 31)
+"""Days have a day after them."""
 _LARGEST: Final = 2**63 - 1
 
 
@@ -59,7 +61,10 @@ class CursorCodec:
 
 def _key(kind: type, told: Any) -> Any:
     if kind is date and isinstance(told, str):
-        return date.fromisoformat(told)
+        day = date.fromisoformat(told)
+        if day > LAST_DAY:
+            raise ValueError
+        return day
     if (kind is int and _is_number(told)) or (kind is str and isinstance(told, str)):
         if isinstance(told, str) and (not told.isprintable() or not told.isascii()):
             raise ValueError

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from api.cursors import MAX_CURSOR_LENGTH
+from api.cursors import LAST_DAY, MAX_CURSOR_LENGTH
 from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, text
 from domain.events import EVENTS
 
@@ -67,6 +67,7 @@ Time = Annotated[
     BeforeValidator(_time),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME}),
 ]
+Day = Annotated[Date, Field(le=LAST_DAY)]
 Prefix = Annotated[str, Field(pattern=PREFIX, description="What the account's id begins with")]
 Account = Annotated[str, Field(pattern=ACCOUNT_ID)]
 
@@ -117,7 +118,7 @@ class AccountsQuery(Page):
 
 
 class BalanceQuery(AsOf, Read):
-    effective_at: Date | None = Field(
+    effective_at: Day | None = Field(
         None, description="Only what has a value date up to this day, that day included"
     )
 
@@ -139,8 +140,8 @@ class TrialBalanceAccountsQuery(AsOf, Page):
 
 
 class StatementQuery(Page):
-    from_: Date = Field(alias="from", description="First day (UTC)")
-    to: Date = Field(description="The day after the last one")
+    from_: Day = Field(alias="from", description="First day (UTC)")
+    to: Day = Field(description="The day after the last one")
     by: Literal["booking_date", "value_date"] = "booking_date"
 
 

@@ -57,7 +57,7 @@ class ReadModels:
         clock: Clock,
         pool_stats: Callable[[], Mapping[str, int]],
     ) -> None:
-        self._reader = reader
+        self.reader = reader
         self._events = events
         self._clock = clock
         self.pool_stats = pool_stats
@@ -118,7 +118,7 @@ class ReadModels:
 
     async def status(self) -> dict[str, Any]:
         """As GET /v1/status has it: a read model that isn't there yet stands at 0."""
-        standings = await self._reader.standings(list(PROJECTIONS))
+        standings = await self.reader.standings(list(PROJECTIONS))
         end = await self._events.end()
         now = self._clock()
         projections = {}
@@ -135,12 +135,12 @@ class ReadModels:
         return {"end": end, "projections": projections, "mirror": None}
 
     async def _reach(self, projection: str, position: int, deadline: Deadline) -> None:
-        reached = await self._reader.wait_for(projection, position, 0)
+        reached = await self.reader.wait_for(projection, position, 0)
         if reached >= position:
             return
         if position > await self._events.end():
             raise Problem("position_unknown")
-        reached = await self._reader.wait_for(projection, position, deadline.left_s)
+        reached = await self.reader.wait_for(projection, position, deadline.left_s)
         if reached < position:
             raise _not_caught_up(reached, position)
 
@@ -150,7 +150,7 @@ class ReadModels:
         """Waits where no worker has made the read model yet."""
         while True:
             try:
-                return await stack.enter_async_context(self._reader.at(projection))
+                return await stack.enter_async_context(self.reader.at(projection))
             except ReadModelMissing:
                 if not deadline.left_s:
                     raise _not_caught_up(0, position) from None

@@ -18,6 +18,7 @@ from api.queries import BalanceQuery, BalancesQuery, TotalsQuery
 from api.reading import deadline_of, needed
 from domain.ids import account_stream
 from projections.balances import queries
+from projections.statements.queries import posted_by_value_date
 
 router = APIRouter(tags=["balances"])
 
@@ -54,7 +55,12 @@ async def get_balance(
         deadline,
         lambda view: queries.balance(view, account, at),
     )
-    return read(found, found["position"])
+    position = found["position"]
+    if query.effective_at is not None:
+        async with parts.reads.at("statements", position, deadline) as view:
+            posted = await posted_by_value_date(view, account, query.effective_at, position)
+        found |= {"posted": posted, "pending_debit": 0, "pending_credit": 0, "available": None}
+    return read(found, position)
 
 
 @router.get(
