@@ -1,5 +1,6 @@
 """What can be asked of the ledger, as plain values: a command can be sent over a wire."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +11,16 @@ from domain.payment import PaymentOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(ABC):
     id: UUID
     """Stream of the command, made of ledger, caller and key: domain.ids.command_stream."""
     fingerprint: bytes
     """SHA-256 of the request's meaning: the same key with another one is refused."""
     actor: Actor
 
+    @abstractmethod
     def account_ids(self) -> Iterable[str]:
         """The accounts it is decided on."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

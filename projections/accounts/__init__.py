@@ -1,1 +1,1 @@
-"""Accounts: the resource of API.md 3."""
+"""Accounts: what clients see of one."""

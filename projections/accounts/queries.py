@@ -1,4 +1,4 @@
-"""Accounts as API.md 3 shows them."""
+"""Accounts as clients see them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Payments: the resource of API.md 4, refused ones too."""
+"""Payments: what clients see of one, refused ones too."""

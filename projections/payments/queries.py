@@ -1,4 +1,4 @@
-"""Payments as API.md 4 shows them, one by one and listed newest first."""
+"""Payments as clients see them, one by one and listed newest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements as API.md 5 shows them, every figure from an index.
+"""Statements as clients see them, every figure from an index.
 
 A period of booking dates is a range of positions, since recorded times are monotone in position:
 its sums are those up to its last entry less those up to the last entry before it. By value date,
@@ -115,7 +115,7 @@ LIMIT %(limit)s
 
 class Statement(NamedTuple):
     body: dict[str, Any]
-    """As API.md 5, but for `next_cursor`."""
+    """As clients see it, but for `next_cursor`."""
     next: Keys | None
 
 
