@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
-from projections.feed import Record, UnreadableRecord, key_of, whole_commands
+from projections.feed import Record, UnreadableRecord, whole_commands
 
 CHANNEL: Final = "tally_events"
 
@@ -59,10 +59,13 @@ class StoreFeed:
             self._ahead = self._fetcher.submit(self._fetch, page.records[-1].position, limit)
         return page.records
 
+    def end(self) -> int:
+        row = self._listen().execute("SELECT max(position) FROM tally.events").fetchone()
+        return int(row[0] or 0) if row else 0
+
     def wait(self, timeout_s: float) -> None:
         if self._listening is None:
-            self._listening = self._connect()
-            self._listening.execute(f"LISTEN {CHANNEL}".encode())
+            self._listen()
             return  # what was appended before LISTEN was active sends no notification any more
         for _ in self._listening.notifies(timeout=timeout_s, stop_after=1):
             pass
@@ -73,6 +76,12 @@ class StoreFeed:
             if connection is not None:
                 connection.close()
         self._reading = self._listening = None
+
+    def _listen(self) -> Connection[TupleRow]:
+        if self._listening is None:
+            self._listening = self._connect()
+            self._listening.execute(f"LISTEN {CHANNEL}".encode())
+        return self._listening
 
     def _take_ahead(self, position: int, limit: int) -> _Page | None:
         ahead, self._ahead = self._ahead, None
@@ -109,7 +118,7 @@ class StoreFeed:
                 event = decode(topic, payload, stream, version, recorded_at)
             except (UnknownEventType, UnreadablePayload) as error:
                 return records, UnreadableRecord(position, str(error))
-            records.append(Record(position, position - 1, 0, key_of(event), event))
+            records.append(Record(position, position - 1, 0, event))
         return records, None
 
     def _connect(self) -> Connection[TupleRow]:

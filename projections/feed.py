@@ -19,9 +19,12 @@ class Record(NamedTuple):
     prevposition: int
     """Position of the record before it in its partition; 0 for the first."""
     partition: int
-    key: str
-    """Id of what the event is of: an account's, or a payment's."""
     event: LedgerEvent
+
+    @property
+    def key(self) -> str:
+        """Id of what the event is of: an account's, or a payment's."""
+        return key_of(self.event)
 
     @property
     def event_id(self) -> str:
@@ -51,6 +54,9 @@ class EventFeed(Protocol):
         A batch ends where a command's events end, where the feed can tell (a command longer
         than `limit` comes whole). Raises UnreadableRecord where the next one can't be decoded.
         """
+
+    def end(self) -> int:
+        """Position of the last event there is; 0 where there is none."""
 
     def wait(self, timeout_s: float) -> None:
         """Returns when there may be more to read, at the latest after that time."""

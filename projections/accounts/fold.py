@@ -53,7 +53,7 @@ def fold(records: Iterable[Record]) -> Folded:
     """What the records, in order, make of the accounts. Raises TypeError for an event that this
     version doesn't know."""
     folded = Folded()
-    for position, _, _, _, event in records:
+    for position, _, _, event in records:
         match event:
             case AccountEntry():
                 pass

@@ -76,7 +76,7 @@ def fold(records: Iterable[Record], known: Mapping[str, Known]) -> Folded:
     account, TypeError for an event that this version doesn't know."""
     folded = Folded()
     sides = {account: before.normal_side for account, before in known.items()}
-    for position, _, _, _, event in records:
+    for position, _, _, event in records:
         version = event.originator_version
         match event:
             case AccountEntry():

@@ -51,7 +51,7 @@ def fold(records: Iterable[Record]) -> list[Made]:
     """The payments that begin in the records, in order. Raises TypeError for an event that this
     version doesn't know."""
     made = []
-    for position, _, _, _, event in records:
+    for position, _, _, event in records:
         match event:
             case PaymentSettled():
                 made.append(_made(event, position, 2 * len(event.postings), "settled", None))

@@ -112,7 +112,7 @@ def fold(
     """
     folded = Folded()
     off_days = dict(days)
-    for position, _, _, _, event in records:
+    for position, _, _, event in records:
         booking_date = event.timestamp.date()
         folded.first_positions.setdefault(booking_date, position)
         match event:

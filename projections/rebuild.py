@@ -1,0 +1,267 @@
+"""Rebuilds a read model from zero beside the live one, and swaps in one transaction.
+
+Nobody waits for it: the live tables serve until the pointer moves, and readers take pointer,
+checkpoint and rows from one snapshot. The old tables go when no reader can see them any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from threading import Event
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import Connection
+from psycopg.errors import LockNotAvailable
+
+from projections.checkpoints import (
+    ADVISORY_CLASS,
+    Pointer,
+    delete_checkpoints,
+    ensure_bookkeeping,
+    load_checkpoints,
+    pointer,
+    set_pointer,
+    start_checkpoints,
+)
+from projections.feed import EventFeed
+from projections.tables import (
+    Projection,
+    create_indexes,
+    create_tables,
+    drop_tables,
+    sql,
+    summary,
+    tables_exist,
+)
+from projections.worker import CATCH_UP_BATCH, Generation, Halted, OpenFeed, collect_rarely, connect
+
+log = logging.getLogger("tally.projections")
+
+READERS_S: Final = 60.0
+"""How long the old tables are kept for readers that began before the swap, at the most."""
+
+
+class Progress(NamedTuple):
+    done: int
+    """Position reached."""
+    total: int
+    """End to reach, as last seen."""
+    rate: float
+    """Records a second since the start."""
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild did."""
+
+    projection: str
+    generation: int
+    position: int
+    """Watermark at the swap."""
+    seconds: float
+    """Until the swap."""
+    fill_rate: float
+    """Records a second, indexes and swap included."""
+    same: bool | None
+    """Whether the old and the new read model agreed at the position where both stood; None where
+    there was no old one, or it was of another history."""
+
+
+class RebuildStopped(Exception):
+    """Told to stop before the swap: the live read model is as it was."""
+
+
+class RebuildUnderWay(Exception):
+    """Another rebuild of this projection is running."""
+
+
+def rebuild(
+    projection: Projection,
+    *,
+    dsn: str,
+    open_feed: OpenFeed,
+    stop: Event,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Rebuilt:
+    """Fills a new generation from zero and swaps it in.
+
+    Raises RebuildStopped, RebuildUnderWay, and what the worker raises for events that can't be
+    applied (Halted, UnreadableRecord): the live read model stays then.
+    """
+    collect_rarely()
+    with (
+        closing(connect(dsn, f"tally rebuild {projection.name}")) as connection,
+        closing(open_feed()) as feed,
+    ):
+        ensure_bookkeeping(connection)
+        locked = connection.execute(
+            "SELECT pg_try_advisory_lock(%s, hashtext(%s))",
+            (ADVISORY_CLASS, f"rebuild {projection.name}"),
+        ).fetchone()
+        if not (locked and locked[0]):
+            raise RebuildUnderWay(projection.name)
+        _clear_left_over(connection, projection)
+        started = time.monotonic()
+        generation = _new_generation(connection, projection, feed)
+        try:
+            _fill(generation, feed, stop, progress)
+            _index(generation)
+            _catch_up(generation, feed, stop)
+            old, same = _compare(generation)
+            with closing(connect(dsn, f"tally swap {projection.name}")) as swapping:
+                _swap(swapping, generation, feed, stop)
+        except BaseException:
+            # A lost connection can't; the next rebuild does.
+            with suppress(psycopg.OperationalError, psycopg.InterfaceError):
+                _clear_left_over(connection, projection)
+            raise
+        seconds = time.monotonic() - started
+        if old is not None:
+            _drop_when_unseen(connection, projection, old)
+        watermark = generation.watermark
+        rate = watermark / seconds
+        return Rebuilt(projection.name, generation.number, watermark, seconds, rate, same)
+
+
+def _clear_left_over(connection: Connection[Any], projection: Projection) -> None:
+    """Removes every generation but the live one: what a killed rebuild left behind."""
+    live = pointer(connection, projection.name)
+    rows = connection.execute(
+        "SELECT generation FROM tally_read.checkpoints WHERE projection = %(name)s UNION"
+        " SELECT split_part(tablename, '_g', -1)::integer FROM pg_tables"
+        " WHERE schemaname = 'tally_read' AND tablename ~ ('^' || %(name)s || '_g[0-9]+$')",
+        {"name": projection.name},
+    ).fetchall()
+    for (number,) in rows:
+        if live is None or number != live.generation:
+            with connection.transaction():
+                drop_tables(connection, projection, number)
+                delete_checkpoints(connection, projection.name, number)
+
+
+def _new_generation(
+    connection: Connection[Any], projection: Projection, feed: EventFeed
+) -> Generation:
+    live = pointer(connection, projection.name)
+    number = live.generation + 1 if live else 1
+    with connection.transaction():
+        drop_tables(connection, projection, number)
+        create_tables(connection, projection, number)
+        start_checkpoints(connection, projection.name, number, feed.partitions)
+    checkpoints = load_checkpoints(connection, projection.name, number)
+    return Generation(connection, projection, number, checkpoints)
+
+
+def _fill(
+    generation: Generation,
+    feed: EventFeed,
+    stop: Event,
+    progress: Callable[[Progress], None],
+) -> None:
+    """Applies all there is; goes on until a batch comes back short."""
+    started, total = time.monotonic(), feed.end()
+    applied = 0
+    while records := feed.read(generation.positions, CATCH_UP_BATCH):
+        if stop.is_set():
+            raise RebuildStopped(generation.projection.name)
+        applied += generation.apply(records)
+        if generation.watermark >= total:
+            total = feed.end()
+        progress(Progress(generation.watermark, total, applied / (time.monotonic() - started)))
+        if len(records) < CATCH_UP_BATCH // 2:
+            return
+
+
+def _index(generation: Generation) -> None:
+    connection, projection, number = generation.connection, generation.projection, generation.number
+    with connection.transaction():
+        create_indexes(connection, projection, number)
+    for name in projection.tables:
+        connection.execute(sql(f"ANALYZE tally_read.{name}{{g}}", number))
+
+
+def _catch_up(generation: Generation, feed: EventFeed, stop: Event) -> None:
+    while records := feed.read(generation.positions, CATCH_UP_BATCH):
+        if stop.is_set():
+            raise RebuildStopped(generation.projection.name)
+        generation.apply(records)
+        if len(records) < CATCH_UP_BATCH // 2:
+            return
+
+
+def _compare(
+    generation: Generation,
+) -> tuple[int | None, bool | None]:
+    """The live generation's number, and whether both agree where the one behind stands."""
+    connection, projection = generation.connection, generation.projection
+    live = pointer(connection, projection.name)
+    if live is None:
+        return None, None
+    checkpoints = load_checkpoints(connection, projection.name, live.generation)
+    if not checkpoints or not tables_exist(connection, projection, live.generation):
+        return live.generation, None
+    position = min(generation.watermark, *(each.position for each in checkpoints.values()))
+    old, new = (
+        summary(connection, projection, number, position)
+        for number in (live.generation, generation.number)
+    )
+    if old != new:
+        log.warning(
+            "%s at position %s: the old read model has %s, the new one %s",
+            projection.name,
+            position,
+            old,
+            new,
+        )
+    return live.generation, old == new
+
+
+def _swap(swapping: Connection[Any], generation: Generation, feed: EventFeed, stop: Event) -> None:
+    """Moves the pointer, with the live checkpoints held still: no reader sees time go back.
+
+    The old worker waits on its checkpoint meanwhile, finds it gone, and reads the pointer again.
+    """
+    name = generation.projection.name
+    with swapping.transaction():
+        live = pointer(swapping, name)
+        if live is not None:
+            checkpoints = load_checkpoints(swapping, name, live.generation, lock=True)
+            old = Generation(swapping, generation.projection, live.generation, checkpoints)
+            if checkpoints and _of_this_history(old, feed):
+                while generation.watermark < old.watermark:
+                    _catch_up(generation, feed, stop)
+            delete_checkpoints(swapping, name, live.generation)
+        set_pointer(swapping, name, Pointer(generation.number, feed.name, feed.partitions))
+
+
+def _of_this_history(old: Generation, feed: EventFeed) -> bool:
+    """Not so after a restored backup: then the old position means nothing."""
+    try:
+        old.check_history(feed)
+    except Halted:
+        return False
+    return True
+
+
+def _drop_when_unseen(connection: Connection[Any], projection: Projection, number: int) -> None:
+    """Drops the old tables once every transaction that began before the swap has ended."""
+    swapped = connection.execute("SELECT clock_timestamp()").fetchone()
+    deadline = time.monotonic() + READERS_S
+    while time.monotonic() < deadline:
+        seen = connection.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND xact_start <= %s LIMIT 1",
+            swapped,
+        ).fetchone()
+        if seen is None:
+            break
+        time.sleep(0.05)
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '5s'")
+            drop_tables(connection, projection, number)
+    except LockNotAvailable:
+        log.warning("%s: generation %s is still read; left behind", projection.name, number)
