@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 
 from api import strict_json
@@ -20,6 +21,7 @@ from api.problems import Problem, body_error, invalid
 MAX_BODY_BYTES: Final = 256 * 1024
 MAX_KEY_LENGTH: Final = 255
 
+_NULL: Final = {"type": "null"}
 _CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
@@ -32,6 +34,19 @@ class RequestBody(BaseModel):
 
     NULL_SAYS: ClassVar[frozenset[str]] = frozenset()
     """Members in which null has a meaning of its own; elsewhere it is as if absent."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Its schema, in which every optional member may be null too, as `read_body` has it."""
+        told = handler(schema)
+        resolved = handler.resolve_ref_schema(told)
+        for name, member in resolved["properties"].items():
+            if name not in resolved.get("required", ()) and _NULL not in member.get("anyOf", ()):
+                described = {key: member.pop(key) for key in ("title", "default") if key in member}
+                resolved["properties"][name] = {"anyOf": [member, _NULL], **described}
+        return told
 
 
 Body = TypeVar("Body", bound=RequestBody)

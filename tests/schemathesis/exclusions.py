@@ -1,0 +1,30 @@
+"""What the API may refuse although its schema allows it, each with its reason.
+
+Schemathesis counts a 4xx to data that the schema allows as a failure; a ledger refuses by what it
+knows, which no schema can say. Nothing else is left out of any check.
+"""
+
+REFUSALS = {
+    "account_exists": "an id may be taken",
+    "account_not_empty": "an account with money on it is not closed",
+    "account_closed": "nothing but close works on a closed account",
+    "account_frozen": "a frozen account takes no part in payments",
+    "account_unknown": "a posting may name an account that nobody opened",
+    "currency_mismatch": "an account holds one currency",
+    "cursor_invalid": "a cursor is text that only the API makes",
+    "forbidden": "a client opens accounts without an overdraft alone",
+    "insufficient_funds": "an account may have less than a posting takes",
+    "not_found": "an id may be nobody's",
+    "position_unknown": "a position may lie beyond the end of the store",
+    "same_account": "a schema can't compare two members",
+}
+
+INVALID = {
+    "/value_date": "a value date is at most 366 days from today",
+    "/postings/*/amount": "to JSON Schema 10.0 is an integer, to the ledger it is not",
+    "/overdraft_limit": "likewise",
+    "/max_balance": "likewise",
+    "as_of": "as_of and as_of_position exclude each other; a time may be to come",
+    "from": "a period does not end before it begins",
+}
+"""Members (`*` is any number) and parameters that may be an `invalid_request` although the schema allows them."""

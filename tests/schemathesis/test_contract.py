@@ -1,0 +1,74 @@
+"""The running API, driven by its OpenAPI document: whatever it allows is answered as it says."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from api.app import make_app
+from api.metrics import Metrics
+from api.parts import Parts
+from tests.fixtures.fix_api import Api
+from tests.fixtures.fix_scale import scale
+from tests.schemathesis.exclusions import INVALID, REFUSALS
+
+
+@asynccontextmanager
+async def nothing_running() -> AsyncIterator[Parts]:
+    raise AssertionError("only its document is asked for")
+    yield
+
+
+document = make_app(nothing_running, Metrics()).openapi()
+schema = schemathesis.openapi.from_dict(document)
+
+
+@pytest.fixture(scope="module")
+def api_with_money(shared_api: Api) -> Api:
+    shared_api.open("cash", overdraft_limit=None, normal_side="debit")
+    shared_api.open("customers:alice", "merchants:bob")
+    shared_api.pay("cash", "customers:alice", 10**9)
+    return shared_api
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@settings(
+    max_examples=max(30, round(300 * scale())),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_the_api_answers_as_its_document_says(case: Any, api_with_money: Api) -> None:
+    headers = {}
+    roles = case.operation.definition.raw.get("x-roles")
+    if roles:
+        role = "client" if "client" in roles else roles[0]
+        headers["Authorization"] = f"Bearer {api_with_money.keys[role]}"
+    if case.meta.generation.mode.is_positive and "Idempotency-Key" in (case.headers or {}):
+        headers["Idempotency-Key"] = secrets.token_hex(8)
+
+    response = case.call(base_url=api_with_money.url, headers=headers)
+
+    refused = 400 <= response.status_code < 500 and may_be_refused(response.json())
+    case.validate_response(
+        response, excluded_checks=[positive_data_acceptance] if refused else [], headers=headers
+    )
+
+
+def may_be_refused(problem: dict[str, Any]) -> bool:
+    if problem["code"] != "invalid_request":
+        return problem["code"] in REFUSALS
+    named = {
+        re.sub(r"/[0-9]+/", "/*/", error.get("pointer", error.get("parameter")))
+        for error in problem.get("errors", ())
+    }
+    return bool(named) and named <= INVALID.keys()
