@@ -110,7 +110,8 @@ class Ledger(Application[UUID]):
             for account in batch.accounts.values():
                 self._cache.put(account.id, account)
                 self._snapshots.consider(account.id, account.version)
-        return [self._answer(decision, batch) for decision in batch.decisions]
+        known = self._known_records(batch.decisions)
+        return [self._answer(decision, batch, known) for decision in batch.decisions]
 
     def _begin(self, commands: Sequence[Command]) -> Batch:
         """A batch at the end of the store, with every account it needs at hand."""
@@ -159,7 +160,9 @@ class Ledger(Application[UUID]):
 
     # Answering ------------------------------------------------------------------------
 
-    def _answer(self, decision: Decision, batch: Batch) -> Answer | Exception:
+    def _answer(
+        self, decision: Decision, batch: Batch, known: dict[UUID, list[Recorded]]
+    ) -> Answer | Exception:
         match decision:
             case Decided(start, stop, replayed):
                 first = batch.decided_at + 1
@@ -168,11 +171,23 @@ class Ledger(Application[UUID]):
                     replayed=replayed,
                 )
             case Known(first_recorded, replayed):
-                position, event = first_recorded
-                stored = self.store.read(position, position + record_length(event) - 1)
-                return answer(self._recorded(stored), replayed=replayed)
+                return answer(known[first_recorded.event.command], replayed=replayed)
             case _:
                 return decision
+
+    def _known_records(self, decisions: Sequence[Decision]) -> dict[UUID, list[Recorded]]:
+        """All events of the commands decided before, by command, in one query."""
+        positions = [
+            decision.first.position + offset
+            for decision in decisions
+            if isinstance(decision, Known)
+            for offset in range(record_length(decision.first.event))
+        ]
+        records: dict[UUID, list[Recorded]] = {}
+        if positions:
+            for recorded in self._recorded(self.store.read_at(positions)):
+                records.setdefault(recorded.event.command, []).append(recorded)
+        return records
 
     def _recorded(self, stored: Iterable[Notification]) -> list[Recorded]:
         return [

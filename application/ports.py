@@ -61,6 +61,10 @@ class LedgerStore(Protocol):
         """Events at the positions first..last."""
         ...
 
+    def read_at(self, positions: Sequence[int]) -> Sequence[Notification]:
+        """Events at these positions, in order."""
+        ...
+
     def insert_events(
         self, stored_events: Sequence[StoredEvent], *, decided_at: int, recorded_at: datetime
     ) -> Sequence[int]:

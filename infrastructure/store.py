@@ -36,6 +36,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 
 from application.ports import EndMoved, Fetched, StorageFull, StoredSnapshot
 from domain.account import Account
+from infrastructure.connections import GRACE_S, PatientConnection
 from infrastructure.locks import WRITER_TURN_LOCK
 from infrastructure.mapper import EventMapper, RecordedEvent
 
@@ -49,6 +50,8 @@ _COLUMNS = "position, stream, version, type, recorded_at, payload"
 _APPEND = "SELECT tally.append(%s, %s, %s, %s, %s, %s)"
 
 _READ = f"SELECT {_COLUMNS} FROM tally.events WHERE position BETWEEN %s AND %s ORDER BY position"
+
+_READ_AT = f"SELECT {_COLUMNS} FROM tally.events WHERE position = ANY(%s) ORDER BY position"
 
 _STREAM = f"""
     SELECT {_COLUMNS} FROM tally.events
@@ -108,9 +111,15 @@ class Datastore(PostgresDatastore):
         self.db_type_names = set()
         self.psycopg_type_adapters = {}
         self.psycopg_python_types = {}
+
+        def configure(connection: Connection[DictRow]) -> None:
+            assert isinstance(connection, PatientConnection)
+            connection.patience_s = timeout_s + GRACE_S
+
         self.pool = ConnectionPool(
             dsn,
-            connection_class=Connection[DictRow],
+            connection_class=PatientConnection,
+            configure=configure,
             kwargs={
                 "autocommit": True,
                 "row_factory": dict_row,
@@ -127,7 +136,8 @@ class Datastore(PostgresDatastore):
             open=False,
             timeout=timeout_s,
             max_waiting=pool_size,
-            check=ConnectionPool.check_connection,
+            # Its pauses between attempts double: after a long outage it would be the last to know.
+            reconnect_timeout=timeout_s,
         )
 
 
@@ -200,6 +210,9 @@ class LedgerRecorder(PostgresApplicationRecorder):
 
     def read(self, first: int, last: int) -> Sequence[Notification]:
         return [_recorded(row) for row in self._rows(_READ, (first, last))]
+
+    def read_at(self, positions: Sequence[int]) -> Sequence[Notification]:
+        return [_recorded(row) for row in self._rows(_READ_AT, (list(positions),))]
 
     @contextmanager
     def turn(self) -> Iterator[None]:
