@@ -29,6 +29,7 @@ from api.routes import (
     statements,
     trial_balance,
 )
+from application.ports import StoreUnavailable
 
 ROUTERS: tuple[APIRouter, ...] = (
     account_commands.router,
@@ -62,6 +63,7 @@ def make_app(running: Running, metrics: Metrics) -> FastAPI:
         redirect_slashes=False,
         exception_handlers={
             Problem: _problem,
+            StoreUnavailable: _store_unavailable,
             RequestValidationError: _invalid_query,
             HTTPException: _http_error,
         },
@@ -83,6 +85,11 @@ def make_app(running: Running, metrics: Metrics) -> FastAPI:
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     return error.response(request_id_of(request.scope))
+
+
+async def _store_unavailable(request: Request, error: Exception) -> Response:
+    """Of a read; what a command makes of it is in api/commands.py."""
+    return await _problem(request, Problem("store_unavailable"))
 
 
 async def _invalid_query(request: Request, error: Exception) -> Response:

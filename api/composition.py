@@ -10,9 +10,6 @@ from threading import Event
 from typing import Final, cast
 
 from fastapi import FastAPI
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
 
 from api.app import make_app
 from api.auth import Caller, KeyRing
@@ -24,6 +21,7 @@ from application.ports import Clock
 from application.snapshots import Snapshots
 from application.writer import Writer
 from infrastructure.announced_end import AnnouncedEnd
+from infrastructure.connections import ReadPool
 from infrastructure.event_log import EventLog
 from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
@@ -73,8 +71,15 @@ def compose(
     @asynccontextmanager
     async def running() -> AsyncIterator[Parts]:
         async with AsyncExitStack() as stack:
-            pool = _read_pool(settings, dsn)
-            await stack.enter_async_context(pool)
+            pool = await stack.enter_async_context(
+                ReadPool(
+                    dsn,
+                    size=settings.read_pool_size,
+                    max_waiting=MAX_WAITING_READS,
+                    timeout_s=settings.store_timeout_s,
+                    statement_s=READ_TIMEOUT_S,
+                )
+            )
             events = EventLog(pool, EventMapper())
             announced = AnnouncedEnd(dsn)
             await announced.start()
@@ -140,29 +145,6 @@ def _writer(
     writer.start()
     stack.callback(writer.stop)
     return writer
-
-
-def _read_pool(settings: Settings, dsn: str) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
-    return AsyncConnectionPool(
-        dsn,
-        kwargs={
-            "autocommit": True,
-            "application_name": "tally api",
-            "connect_timeout": max(2, int(settings.store_timeout_s)),
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
-            "options": (
-                f"-c statement_timeout={int(READ_TIMEOUT_S * 1000)} -c lock_timeout=2000"
-                " -c idle_in_transaction_session_timeout=30000 -c TimeZone=UTC"
-            ),
-        },
-        min_size=min(2, settings.read_pool_size),
-        max_size=settings.read_pool_size,
-        max_waiting=MAX_WAITING_READS,
-        timeout=settings.store_timeout_s,
-        open=False,
-    )
 
 
 def _key_ring(lookup: KeyLookup) -> KeyRing:
