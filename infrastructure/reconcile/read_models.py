@@ -1,0 +1,279 @@
+"""Every row of the read models against the replay, at the position where the read model stands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from psycopg import Connection
+
+from domain.events import AccountOpened, PaymentDecided
+from infrastructure.mapper import EventMapper
+from infrastructure.reconcile.replay import (
+    CHUNK,
+    AccountReplay,
+    Found,
+    Replay,
+    Rows,
+    opened_account,
+    payment_accounts,
+    payment_row,
+)
+from infrastructure.reconcile.stored import stored_events
+
+FETCH: Final = 5_000
+
+_ACCOUNTS = """SELECT account, currency, normal_side, opened_at, opened_position, overdraft_limit,
+    max_balance, metadata, status, version, position FROM tally_read.accounts{g}"""
+_BALANCES = """SELECT account, currency, normal_side, opened_position, position, version, posted,
+    pending_debit, pending_credit, available FROM tally_read.balances{g}"""
+_HISTORY = """SELECT account, position, version, posted, pending_debit, pending_credit, available
+    FROM tally_read.balances_history{g}"""
+_TOTALS = """SELECT account, currency, normal_side, opened_position, debits, credits, off_debits,
+    off_credits FROM tally_read.statements_accounts{g}"""
+_ENTRIES = """SELECT account, position, recorded_at, value_date, payment, side, amount, balance,
+    counter_account, reference, debits, credits, off_debits, off_credits
+    FROM tally_read.statements{g}"""
+_OFF = """SELECT account, position, value_date, debits, credits
+    FROM tally_read.statements_off_days{g}"""
+_DAYS = "SELECT booking_date, first_position FROM tally_read.statements_days{g}"
+_PAYMENTS = """SELECT created_position, id, position, state, mode, carrier, reference, value_date,
+    created_at, postings, metadata, refusal FROM tally_read.payments{g}"""
+_PAYMENT_ACCOUNTS = "SELECT account, created_position FROM tally_read.payments_accounts{g}"
+
+
+class ReadModels:
+    """Compares one generation's tables, inside the transaction of its snapshot."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        store: Connection[Any],
+        mapper: EventMapper,
+        generation: int,
+        found: Found,
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._mapper = mapper
+        self._generation = generation
+        self._found = found
+        self.rows = 0
+
+    def accounts(self, replay: Replay) -> None:
+        self._current(
+            "accounts",
+            _ACCOUNTS,
+            {
+                name: {
+                    "currency": account.opened.currency,
+                    "normal_side": account.opened.normal_side,
+                    "opened_at": account.opened.timestamp,
+                    "opened_position": account.opened_position,
+                    "overdraft_limit": account.overdraft_limit,
+                    "max_balance": account.max_balance,
+                    "metadata": account.metadata,
+                    "status": account.status,
+                    "version": account.version,
+                    "position": account.position,
+                }
+                for name, account in replay.accounts.items()
+            },
+        )
+
+    def balances(self, replay: Replay) -> None:
+        self._current(
+            "balances",
+            _BALANCES,
+            {
+                name: {
+                    "currency": account.opened.currency,
+                    "normal_side": account.opened.normal_side,
+                    "opened_position": account.opened_position,
+                    "position": account.position,
+                    "version": account.version,
+                    "posted": account.posted,
+                    "pending_debit": 0,
+                    "pending_credit": 0,
+                    "available": account.available,
+                }
+                for name, account in replay.accounts.items()
+            },
+        )
+        hashes = {name: each.history_hash for name, each in replay.accounts.items()}
+        self._by_account("balances_history", _HISTORY, replay, hashes, 0)
+
+    def statements(self, replay: Replay) -> None:
+        self._current(
+            "statements_accounts",
+            _TOTALS,
+            {
+                name: {
+                    "currency": account.opened.currency,
+                    "normal_side": account.opened.normal_side,
+                    "opened_position": account.opened_position,
+                    "debits": account.debits,
+                    "credits": account.credits,
+                    "off_debits": account.off_debits,
+                    "off_credits": account.off_credits,
+                }
+                for name, account in replay.accounts.items()
+            },
+        )
+        self._current(
+            "statements_days",
+            _DAYS,
+            {day: {"first_position": first} for day, first in replay.first_positions.items()},
+        )
+        hashes = {name: each.entries_hash for name, each in replay.accounts.items()}
+        self._by_account("statements", _ENTRIES, replay, hashes, 1)
+        hashes = {name: each.off_hash for name, each in replay.accounts.items()}
+        self._by_account("statements_off_days", _OFF, replay, hashes, 2)
+
+    def payments(self, replay: Replay) -> None:
+        hashes: dict[int, int] = defaultdict(int)
+        for row in self._stream(_PAYMENTS, "ORDER BY created_position"):
+            chunk = row[0] // CHUNK
+            hashes[chunk] = hash((hashes[chunk], hash(_payment(row))))
+        for chunk in _differing(hashes, replay.payment_hashes):
+            rows = self._chunk(_PAYMENTS, chunk)
+            told = {row[0]: _payment(row) for row in rows}
+            should = {
+                position: payment_row(position, event)
+                for position, event in self._payments_of(chunk, replay.position)
+            }
+            ids = {position: str(row[1]) for position, row in {**told, **should}.items()}
+            for position in sorted(ids):
+                self._name(
+                    f"payments {ids[position]}",
+                    _columns(_PAYMENTS),
+                    told.get(position),
+                    should.get(position),
+                )
+        hashes = defaultdict(int)
+        for account, position in self._stream(_PAYMENT_ACCOUNTS):
+            hashes[position // CHUNK] ^= hash((account, position))
+        for chunk in _differing(hashes, replay.payment_account_hashes):
+            has = {
+                (position, account) for account, position in self._chunk(_PAYMENT_ACCOUNTS, chunk)
+            }
+            should_have = {
+                (position, account)
+                for position, event in self._payments_of(chunk, replay.position)
+                for account in payment_accounts(event)
+            }
+            for position, account in sorted(has ^ should_have):
+                missing = "is missing" if (position, account) in should_have else "is too much"
+                self._found(f"payments_accounts {account}: position {position} {missing}")
+
+    def _current(self, table: str, query: str, should: dict[Any, dict[str, Any]]) -> None:
+        """One row a key, compared member by member."""
+        seen = 0
+        for key, *row in self._stream(query):
+            columns = list(should.get(key, ()))
+            expected = tuple(should[key].values()) if key in should else None
+            seen += key in should
+            self._name(f"{table} {key}", columns, tuple(row), expected)
+        if seen == len(should):
+            return
+        keys = {row[0] for row in self._stream(query)}
+        for key in should:
+            if key not in keys:
+                self._found(f"{table} {key}: missing")
+
+    def _by_account(
+        self, table: str, query: str, replay: Replay, hashes: dict[str, int], which: int
+    ) -> None:
+        """Many rows an account: a hash of them all, and row by row where it differs."""
+        has: dict[str, int] = defaultdict(int)
+        for account, *row in self._stream(query, "ORDER BY account, position"):
+            has[account] = hash((has[account], tuple(row)))
+        columns = _columns(query)[1:]
+        for account in _differing(has, hashes):
+            should: dict[int, tuple[Any, ...]] = {}
+            if account in replay.accounts:
+                for rows in self._account_rows(replay.accounts[account], replay.position):
+                    wanted = rows[which]
+                    if wanted is not None:
+                        should[wanted[0]] = wanted
+            cursor = self._connection.execute(
+                self._sql(f"{query} WHERE account = %s"), (account,), binary=True
+            )
+            told = {row[1]: tuple(row[1:]) for row in cursor}
+            for position in sorted({*told, *should}):
+                self._name(
+                    f"{table} {account} at {position}",
+                    columns,
+                    told.get(position),
+                    should.get(position),
+                )
+
+    def _account_rows(self, account: AccountReplay, to: int) -> Iterator[Rows]:
+        """An account's rows once more, from its own stream."""
+        stream = account.opened.originator_id
+        again: AccountReplay | None = None
+        for position, event, *_ in stored_events(self._store, self._mapper, 0, to, stream):
+            if isinstance(event, AccountOpened) and again is None:
+                again = opened_account(position, event)
+            if again is not None and event is not None:
+                yield again.apply(position, event, lambda _: None)
+
+    def _payments_of(self, chunk: int, to: int) -> Iterator[tuple[int, PaymentDecided]]:
+        first, last = chunk * CHUNK, min((chunk + 1) * CHUNK - 1, to)
+        for position, event, *_ in stored_events(self._store, self._mapper, first - 1, last):
+            if isinstance(event, PaymentDecided):
+                yield position, event
+
+    def _chunk(self, query: str, chunk: int) -> list[Any]:
+        return self._connection.execute(
+            self._sql(f"{query} WHERE created_position >= %s AND created_position < %s"),
+            (chunk * CHUNK, (chunk + 1) * CHUNK),
+            binary=True,
+        ).fetchall()
+
+    def _name(
+        self,
+        what: str,
+        columns: Sequence[str],
+        told: tuple[Any, ...] | None,
+        should: tuple[Any, ...] | None,
+    ) -> None:
+        if told == should:
+            return
+        if told is None or should is None:
+            self._found(f"{what}: {'missing' if told is None else 'should not be there'}")
+            return
+        for column, is_, expected in zip(columns, told, should, strict=True):
+            if is_ != expected:
+                self._found(f"{what}: {column} {is_}, should be {expected}")
+
+    def _stream(self, query: str, order: str = "") -> Iterator[tuple[Any, ...]]:
+        with self._connection.cursor("reconcile", scrollable=False) as cursor:
+            cursor.itersize = FETCH
+            cursor.execute(self._sql(f"{query} {order}"), binary=True)
+            for row in cursor:
+                self.rows += 1
+                yield row
+
+    def _sql(self, query: str) -> bytes:
+        return query.replace("{g}", f"_g{self._generation}").encode()
+
+
+def _columns(query: str) -> list[str]:
+    names = query.removeprefix("SELECT").partition("FROM")[0]
+    return [name.strip() for name in names.split(",")]
+
+
+def _differing(told: dict[Any, int], should: dict[Any, int]) -> Iterable[Any]:
+    return sorted(key for key in {*told, *should} if told.get(key, 0) != should.get(key, 0))
+
+
+def _payment(row: Sequence[Any]) -> tuple[Any, ...]:
+    *plain, postings, metadata, refusal = row
+    return (
+        *plain,
+        tuple(tuple(posting) for posting in postings),
+        tuple(sorted(metadata.items())),
+        tuple(sorted((refusal or {}).items())),
+    )
