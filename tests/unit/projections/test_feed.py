@@ -1,0 +1,26 @@
+import pytest
+
+from projections.feed import key_of, whole_commands
+from tests.fixtures.fix_events import History
+
+
+def test_a_record_is_keyed_by_its_account_or_its_payment() -> None:
+    history = History().open("alice", "bob").freeze("bob").unfreeze("bob")
+    payment = history.pay(("alice", "bob", 1))
+    keys = [record.key for record in history.records()]
+    assert keys == [*["alice"] * 2, *["bob"] * 6, str(payment), "alice", "bob"]
+    assert keys == [key_of(event) for event in history.events]
+
+
+def test_an_event_keeps_its_id_wherever_it_comes_from() -> None:
+    history = History().open("alice")
+    record = history.records()[0]
+    assert record.event_id == f"{history.events[0].originator_id}:1"
+
+
+@pytest.mark.parametrize(("cut", "whole"), [(3, 2), (4, 2), (5, 4), (6, 4), (7, 4), (8, 7)])
+def test_a_batch_ends_where_the_last_but_one_command_ends(cut: int, whole: int) -> None:
+    history = History().open("alice", "bob")
+    history.pay(("alice", "bob", 1))
+    history.pay(("alice", "bob", 1))
+    assert len(whole_commands(history.records()[:cut])) == whole

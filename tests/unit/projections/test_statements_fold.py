@@ -1,0 +1,84 @@
+from datetime import date
+
+import pytest
+
+from projections.feed import Record
+from projections.statements.fold import NOTHING, Sums, Totals, fold, needed
+from tests.fixtures.fix_events import History
+
+TODAY, YESTERDAY = date(2026, 11, 23), date(2026, 11, 22)
+ZERO = Totals(NOTHING, NOTHING)
+
+
+def test_an_entry_carries_the_balance_and_all_debits_and_credits_up_to_it() -> None:
+    history = History().open("alice", "bob")
+    payment = history.pay(("alice", "bob", 30), reference="order-17")
+    history.pay(("alice", "bob", 5))
+    folded = fold(history.records(), {}, {})
+    first = folded.entries[0]
+    assert first == (
+        *("alice", 6, history.now, TODAY, payment, "debit", 30, -30, "bob", "order-17"),
+        Totals(Sums(30, 0), NOTHING),
+    )
+    assert folded.totals == {
+        "alice": Totals(Sums(35, 0), NOTHING),
+        "bob": Totals(Sums(0, 35), NOTHING),
+    }
+    assert folded.off == []
+
+
+def test_totals_go_on_from_the_batch_before() -> None:
+    history = History().open("alice", "bob")
+    history.pay(("alice", "bob", 30))
+    before = {"alice": Totals(Sums(100, 7), NOTHING), "bob": ZERO}
+    folded = fold(history.records(after=4), before, {})
+    assert folded.totals["alice"] == Totals(Sums(130, 7), NOTHING)
+
+
+def test_entries_valued_on_another_day_are_summed_by_day() -> None:
+    history = History().open("alice", "bob")
+    history.pay(("alice", "bob", 30), value_date=YESTERDAY)
+    history.pay(("bob", "alice", 10), value_date=YESTERDAY)
+    known = {("alice", YESTERDAY): Sums(1, 2)}
+    folded = fold(history.records(), {}, known)
+    assert folded.off == [
+        (("alice", YESTERDAY), 6, Sums(31, 2)),
+        (("bob", YESTERDAY), 7, Sums(0, 30)),
+        (("bob", YESTERDAY), 9, Sums(10, 30)),
+        (("alice", YESTERDAY), 10, Sums(31, 12)),
+    ]
+    assert folded.totals["alice"] == Totals(Sums(30, 10), Sums(30, 10))
+
+
+def test_the_first_position_of_each_day_is_kept() -> None:
+    history = History().open("alice", "bob").later(days=1).freeze("bob")
+    assert fold(history.records(), {}, {}).first_positions == {
+        TODAY: 1,
+        date(2026, 11, 24): 5,
+    }
+
+
+def test_only_entries_need_what_was_before() -> None:
+    history = History().open("alice", "bob").change("bob", max_balance=9).unfreeze("bob")
+    history.close("bob")
+    assert needed(history.records()) == (set(), set())
+    assert fold(history.records(), {}, {}).entries == []
+    history = History().open("alice", "bob")
+    history.pay(("alice", "bob", 1))
+    history.pay(("alice", "bob", 1), value_date=YESTERDAY)
+    assert needed(history.records()) == (
+        {"alice", "bob"},
+        {("alice", YESTERDAY), ("bob", YESTERDAY)},
+    )
+
+
+def test_an_entry_of_an_account_never_opened_is_a_lookup_error() -> None:
+    history = History().open("alice", "bob")
+    history.pay(("alice", "bob", 1))
+    with pytest.raises(LookupError):
+        fold(history.records(after=4), {}, {})
+
+
+def test_an_event_that_it_does_not_know_is_never_passed_over(unknown: Record) -> None:
+    with pytest.raises(TypeError, match="unknown to statements"):
+        fold([unknown], {}, {})
