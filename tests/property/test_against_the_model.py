@@ -32,7 +32,7 @@ CURRENCIES = ("EUR", "EUR", "EUR", "EUR", "EUR", "USD")
 # Small, so that limits are met to the cent; the largest, so that sums get long.
 amounts = st.one_of(st.integers(1, 5), st.integers(1, 5), st.just(9_007_199_254_740_991))
 bounds = st.one_of(st.none(), st.integers(0, 6), st.just(0))
-names = st.sampled_from((*NAMES, "a", "b", "a", "b", "nobody", "gone"))
+names = st.sampled_from((*NAMES, "a", "b", "a", "b", "nobody", "gone", "cold"))
 postings = st.tuples(names, names, amounts, st.sampled_from(CURRENCIES))
 keys = st.one_of(st.integers(0, 1_000_000), st.integers(0, 9))
 
@@ -61,6 +61,8 @@ def test_the_ledger_does_what_the_model_says(  # noqa: C901 (a machine of small 
             self.send(-3, 0, ("pay", ("a", "b", 9, "EUR")))
             self.send(-4, 0, ("open", "gone", "EUR", "credit", 0, None))
             self.send(-5, 0, ("status", "gone", "closed"))
+            self.send(-6, 0, ("open", "cold", "EUR", "credit", 0, None))
+            self.send(-7, 0, ("status", "cold", "frozen"))
 
         def send(self, key: int, writer: int, request: tuple[Any, ...]) -> None:
             name = f"{self.example}-{key}"
