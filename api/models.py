@@ -20,9 +20,13 @@ _DATE: Final = re.compile(DATE, re.ASCII)
 
 
 def text(value: str) -> str:
-    """Text that a database can hold: it has no NUL (JSON's lone surrogates are no str here)."""
+    """Text that a database and UTF-8 can hold: no NUL, no half of a surrogate pair."""
     if "\x00" in value:
         raise ValueError("Text must not have a NUL character.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("Text must not have a lone surrogate.") from None
     return value
 
 

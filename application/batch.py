@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -63,7 +63,9 @@ class Batch:
         now: datetime,
         cached: Callable[[str], Account | None],
         known: Mapping[UUID, Recorded],
+        in_doubt: Collection[UUID] = (),
     ) -> None:
+        """`in_doubt` are the commands of an earlier try whose append may have landed."""
         self.ledger = ledger
         self.decided_at = decided_at
         self.now = now
@@ -73,6 +75,7 @@ class Batch:
         self.decisions: list[Decision] = []
         self._cached = cached
         self._known = known
+        self._in_doubt = set(in_doubt)
         self._met: dict[UUID, tuple[bytes, Decided]] = {}
 
     def decide(self, command: Command, decide: Callable[[Command, Draft], None]) -> None:
@@ -87,6 +90,10 @@ class Batch:
     def account(self, account_id: str) -> Account | None:
         return self.accounts.get(account_id) or self._cached(account_id)
 
+    def accepted(self) -> Collection[UUID]:
+        """The commands that it records."""
+        return self._met.keys()
+
     def _met_before(self, command: Command) -> Decided | Known | None:
         if command.id in self._met:
             fingerprint, decided = self._met[command.id]
@@ -100,7 +107,9 @@ class Batch:
             if first.fingerprint != command.fingerprint:
                 raise IdempotencyKeyReused
             # Its own append may have landed although the answer was lost: that is no replay.
-            return Known(recorded, replayed=first.actor.request_id != command.actor.request_id)
+            own = command.id in self._in_doubt and first.actor == command.actor
+            self._in_doubt.discard(command.id)
+            return Known(recorded, replayed=not own)
         return None
 
     def _accept(self, command: Command, decide: Callable[[Command, Draft], None]) -> Decided:

@@ -7,7 +7,7 @@ whose store is our recorder (port: application/ports.py) and whose events go in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
@@ -92,9 +92,12 @@ class Ledger(Application[UUID]):
 
     # Deciding -------------------------------------------------------------------------
 
-    def decide(self, commands: Sequence[Command]) -> Batch:
-        """Decides all commands on the complete history up to one position."""
-        batch = self._begin(commands)
+    def decide(self, commands: Sequence[Command], in_doubt: Collection[UUID] = ()) -> Batch:
+        """Decides all commands on the complete history up to one position.
+
+        `in_doubt` are those that an earlier try may have recorded: found then, they are no replay.
+        """
+        batch = self._begin(commands, in_doubt)
         for command in commands:
             batch.decide(command, _decide)
         return batch
@@ -113,7 +116,7 @@ class Ledger(Application[UUID]):
         known = self._known_records(batch.decisions)
         return [self._answer(decision, batch, known) for decision in batch.decisions]
 
-    def _begin(self, commands: Sequence[Command]) -> Batch:
+    def _begin(self, commands: Sequence[Command], in_doubt: Collection[UUID]) -> Batch:
         """A batch at the end of the store, with every account it needs at hand."""
         keys = [command.id for command in commands]
         wanted = {self._stream(name) for command in commands for name in command.account_ids()}
@@ -136,6 +139,7 @@ class Ledger(Application[UUID]):
             now=max(now, fetched.recorded_at) if fetched.recorded_at else now,
             cached=lambda account_id: held.get(self._stream(account_id)),
             known={first.event.command: first for first in self._recorded(fetched.of_keys)},
+            in_doubt=in_doubt,
         )
 
     def _catch_up(self, end: int) -> None:

@@ -13,10 +13,12 @@ from contextlib import ExitStack
 from queue import Empty, Full, Queue
 from threading import Thread
 from typing import NamedTuple
+from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError
 
 from application.answers import Answer
+from application.batch import Batch
 from application.commands import Command
 from application.ledger import Ledger
 from application.ports import EndMoved, StorageFull, StoreUnavailable
@@ -149,11 +151,13 @@ class Writer:
         all are found by their keys.
         """
         give_up = time.monotonic() + self._timeout_s
+        in_doubt: set[UUID] = set()
         with ExitStack() as turn:
             has_turn = False
             while True:
+                batch: Batch | None = None
                 try:
-                    batch = self._ledger.decide(commands)
+                    batch = self._ledger.decide(commands, in_doubt)
                     answers = self._ledger.commit(batch)
                     self._observe(len(commands), len(batch.events))
                     return answers
@@ -164,6 +168,7 @@ class Writer:
                         turn.enter_context(self._ledger.store.turn())
                         has_turn = True
                 except (OperationalError, InterfaceError) as error:
+                    in_doubt |= set(batch.accepted() if batch else ())
                     if time.monotonic() > give_up:
                         raise StoreUnavailable from error
                     time.sleep(RETRY_PAUSE_S)
