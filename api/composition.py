@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from threading import Event
 from typing import Final, cast
@@ -17,20 +17,23 @@ from api.metrics import Metrics
 from api.parts import Parts
 from api.reading import ReadModels
 from application.ledger import Ledger
-from application.ports import Clock
+from application.ports import Clock, StoredSnapshot
 from application.snapshots import Snapshots
 from application.writer import Writer
+from infrastructure import reconcile as reconciling
 from infrastructure.announced_end import AnnouncedEnd
 from infrastructure.connections import ReadPool
 from infrastructure.event_log import EventLog
 from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
-from infrastructure.mapper import EventMapper
+from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
+from infrastructure.reconcile import Report
 from infrastructure.secret import KeyHashes
 from infrastructure.settings import Settings
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 from infrastructure.store_feed import StoreFeed
 from projections.reading import Reader
+from projections.rebuild import Progress, Rebuilt, rebuild
 from projections.registry import PROJECTIONS
 from projections.worker import run_projections
 
@@ -104,11 +107,51 @@ def run_workers(settings: Settings, names: Sequence[str], *, dsn: str, stop: Eve
     run_projections(
         [PROJECTIONS[name] for name in names],
         dsn=dsn,
-        open_feed=lambda: StoreFeed(
-            dsn, EventMapper(), connect_timeout_s=max(2, int(settings.store_timeout_s))
-        ),
+        open_feed=lambda: _feed(settings, dsn),
         stop=stop,
     )
+
+
+def rebuild_read_model(
+    settings: Settings,
+    name: str,
+    *,
+    dsn: str,
+    stop: Event,
+    progress: Callable[[Progress], None],
+) -> Rebuilt:
+    """Builds the read model of this name anew, and swaps; see projections/rebuild.py."""
+    return rebuild(
+        PROJECTIONS[name],
+        dsn=dsn,
+        open_feed=lambda: _feed(settings, dsn),
+        stop=stop,
+        progress=progress,
+    )
+
+
+def reconcile_store(
+    settings: Settings, *, dsn: str, progress: Callable[[str, int, int], None]
+) -> Report:
+    """Proves the store, its read models and its snapshots; see infrastructure/reconcile."""
+    with ExitStack() as stack:
+        datastore = Datastore(dsn, pool_size=1, timeout_s=settings.store_timeout_s)
+        stack.callback(datastore.close)
+        snapshots = Snapshots(
+            LedgerRecorder(datastore), EventMapper(), interval=settings.snapshot_interval
+        )
+
+        def differs(snapshot: reconciling.StoredSnapshot) -> bool:
+            try:
+                return snapshots.differs(StoredSnapshot(*snapshot))
+            except (UnknownEventType, UnreadablePayload):
+                return True
+
+        return reconciling.reconcile(dsn, snapshot_differs=differs, progress=progress)
+
+
+def _feed(settings: Settings, dsn: str) -> StoreFeed:
+    return StoreFeed(dsn, EventMapper(), connect_timeout_s=max(2, int(settings.store_timeout_s)))
 
 
 def _writer(

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,7 +18,7 @@ from api.cli.client import Client, connected
 from api.cli.importing.sending import Outcome, Sender
 from api.cli.itself import PROGRAM, environment
 from api.cli.output import AsJson, CannotRun, answer_is_no, err, out, print_json, table
-from api.cli.product import DEFAULT_DATA, DataOption, Product, Url, find_product
+from api.cli.product import DataOption, Product, Url, find_product
 from api.cli.town import CURRENCY, Town
 from domain.money import decimal_text
 
@@ -33,7 +33,7 @@ def demo(
     scratch: Annotated[
         bool, typer.Option("--scratch", help="On a ledger of its own, gone afterwards.")
     ] = False,
-    data: DataOption = DEFAULT_DATA,
+    data: DataOption = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -102,9 +102,9 @@ async def _read(client: Client, town: Town) -> dict[str, Any]:
         page = await client.get(f"/v1/balances?prefix={town.prefix}&limit=500&{at}{after}")
         balances += page["items"]
         cursor = page["next_cursor"]
-    month = town.today.replace(day=1)
+    until = town.today + timedelta(days=2)  # midnight may have come meanwhile
     statement = await client.get(
-        f"/v1/accounts/{town.person(0)}/statement?from={month}&to=9999-12-31&limit=12&{at}"
+        f"/v1/accounts/{town.person(0)}/statement?from={town.today}&to={until}&limit=12&{at}"
     )
     trial = await client.get(f"/v1/trial-balance?{at}")
     return {
@@ -153,12 +153,14 @@ def _show(day: dict[str, Any]) -> None:
     refusals = table("code", "times", numbers=("times",), title="Refused")
     for code, times in day["refused"].items():
         refusals.add_row(code, f"{times:,}")
-    out.print(balances, refusals, _statement(day["statement"]), sep="\n\n")
+    for shown in (balances, refusals, _statement(day["statement"])):
+        out.print()
+        out.print(shown)
     for currency in day["trial_balance"]:
         debit, credit = currency["total_debits"], currency["total_credits"]
         out.print(
-            f"\nTrial balance in {currency['currency']}: debits {_money(debit)}, credits "
-            f"{_money(credit)}, difference [bold]{_money(debit - credit)}[/bold]"
+            f"\nTrial balance of the whole ledger, {currency['currency']}: debits {_money(debit)}, "
+            f"credits {_money(credit)}, difference [bold]{_money(debit - credit)}[/bold]"
         )
 
 
@@ -168,7 +170,7 @@ def _statement(statement: dict[str, Any]) -> Any:
         "booked", "value date", "reference", "with", *numbers, numbers=numbers,
         title=f"Statement of {statement['account']}",
     )  # fmt: skip
-    shown.add_row("", "", "opening balance", "", "", "", _money(statement["opening_balance"]))
+    shown.add_row("", "", "opening", "", "", "", _money(statement["opening_balance"]))
     for entry in statement["entries"]:
         amount = _money(entry["amount"])
         sides = (amount, "") if entry["side"] == "debit" else ("", amount)
@@ -179,9 +181,9 @@ def _statement(statement: dict[str, Any]) -> Any:
         )  # fmt: skip
     if statement["next_cursor"]:
         shown.add_row("…")
-    shown.add_row("", "", "closing balance", "", "", "", _money(statement["closing_balance"]))
+    shown.add_row("", "", "closing", "", "", "", _money(statement["closing_balance"]))
     return shown
 
 
 def _money(minor: int) -> str:
-    return f"{decimal_text(minor, CURRENCY)}"
+    return decimal_text(minor, CURRENCY)

@@ -28,6 +28,7 @@ class Folder:
         self.path = path.absolute()
         self.logs = self.path / "logs"
         self.keys_file = self.path / "keys.json"
+        self.dsn_file = self.path / "dsn"
         self.server_file = self.path / "server.json"
 
     def make(self) -> None:
@@ -81,3 +82,6 @@ class Folder:
 
     def keep_keys(self, keys: dict[str, str]) -> None:
         write_private(self.keys_file, json.dumps(keys, indent=1) + "\n")
+
+    def keep_dsn(self, dsn: str) -> None:
+        write_private(self.dsn_file, dsn + "\n")

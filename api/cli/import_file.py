@@ -10,22 +10,15 @@ from typing import Annotated, Any
 
 import typer
 import uvloop
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from api.cli.client import connected
 from api.cli.importing.our_csv import our_rows
 from api.cli.importing.paysim import paysim_rows
 from api.cli.importing.rows import Malformed, Row
 from api.cli.importing.sending import Outcome, Sender
-from api.cli.output import AsJson, CannotRun, answer_is_no, err, out, print_json, say, table
-from api.cli.product import DEFAULT_DATA, DataOption, Product, Url, find_product
+from api.cli.output import AsJson, CannotRun, answer_is_no, out, print_json, say, table
+from api.cli.product import DataOption, Product, Url, find_product
+from api.cli.progress import progress_bar
 from domain.money import is_currency
 
 
@@ -48,7 +41,7 @@ def import_file(
     retry_for: Annotated[
         float, typer.Option(min=0, help="Seconds to go on while the product does not answer.")
     ] = 60,
-    data: DataOption = DEFAULT_DATA,
+    data: DataOption = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -94,23 +87,10 @@ async def _send(
 
 
 async def _show_progress(outcome: Outcome, rows: int) -> None:
-    bar = Progress(
-        TextColumn("importing"),
-        BarColumn(),
-        TaskProgressColumn(show_speed=True),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:,.0f} rows/s"),
-        TimeRemainingColumn(),
-        console=err,
-        auto_refresh=False,
-        transient=True,
-        disable=not err.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("import", total=rows, rate=0)
+    with progress_bar("rows") as show:
         while True:
             await asyncio.sleep(0.2)
-            bar.update(task, completed=outcome.rows, rate=bar.tasks[0].speed or 0, refresh=True)
+            show("importing", outcome.rows, rows)
 
 
 def _as_json(outcome: Outcome, seconds: float) -> dict[str, Any]:

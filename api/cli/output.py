@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infrastructure.cannot_start import CannotStart
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -24,7 +26,7 @@ class ExitCode(IntEnum):
     COULD_NOT_RUN = 2
 
 
-class CannotRun(Exception):
+class CannotRun(CannotStart):
     """The command could not do its work; the message is one line that says what to do."""
 
 

@@ -9,9 +9,10 @@ import typer
 
 from api.cli.folder import Folder
 from api.cli.output import CannotRun
+from infrastructure.settings import Settings
 
 DataOption = Annotated[
-    Path, typer.Option("--data", help="Folder of `tally up`: its URL and keys are there.")
+    Path | None, typer.Option("--data", help="Folder of `tally up`.  [default: .tally]")
 ]
 Url = Annotated[
     str | None,
@@ -19,7 +20,6 @@ Url = Annotated[
         "--url", help="URL of the product, with TALLY_KEY (and TALLY_ADMIN_KEY) in place of --data."
     ),
 ]
-DEFAULT_DATA = Path(".tally")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,9 @@ class Product:
         return self.admin_key
 
 
-def find_product(data: Path, url: str | None) -> Product:
+def find_product(data: Path | None, url: str | None) -> Product:
     """The product at `url`, or the one that `tally up` runs with the folder `data`."""
+    data = Settings.load(data=data).data
     if url is not None:
         key = os.environ.get("TALLY_KEY")
         if not key:

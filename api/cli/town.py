@@ -80,7 +80,7 @@ class Town:
             payer, payee = map(self._of, random.sample(range(self.people), 2))
             if random.random() < 0.7:
                 shop = random.choice(SHOPS)
-                amount = int(random.lognormvariate(8.0, 1.0))
+                amount = int(random.lognormvariate(7.0, 0.9))
                 yield self._pays(
                     f"buy-{number}",
                     payer,
@@ -90,7 +90,7 @@ class Town:
                     carrier=random.choice(_CARRIERS),
                 )
             else:
-                amount = int(random.lognormvariate(9.5, 1.4))
+                amount = int(random.lognormvariate(7.8, 1.6))
                 yield self._pays(f"give-{number}", payer, payee, max(amount, 100), "between us")
 
     def _employers(self) -> Iterator[str]:

@@ -1,0 +1,59 @@
+"""`tally serve`: the API alone, on a store that is migrated."""
+
+import asyncio
+import socket
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from api.cli.folder import Folder
+from api.cli.listening import HostOption, PortOption, listening, url_of
+from api.cli.output import AsJson, CannotRun, print_json, say
+from api.cli.product import DataOption
+from api.cli.store import check, opened_store, secrets_of
+from api.composition import compose
+from api.serving import serve as serve_app
+from api.supervisor import end_with_supervisor
+from infrastructure.logs import configure_logging
+from infrastructure.settings import Settings
+
+
+def serve(
+    data: DataOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    fd: Annotated[int | None, typer.Option("--fd", hidden=True)] = None,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serves the API until Ctrl-C or SIGTERM. Several on one store are fine."""
+    if supervised:
+        end_with_supervisor()
+    settings = Settings.load(data=data, host=host, port=port)
+    configure_logging(settings.log_level)
+    with ExitStack() as running:
+        # One that `tally up` has bound waits with its connections while we start.
+        listener = running.enter_context(
+            listening(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
+        )
+        dsn = running.enter_context(opened_store(settings))
+        secrets = secrets_of(settings)
+        check(dsn, settings, secrets)
+        url = url_of(listener)
+
+        def ready() -> None:
+            if as_json:
+                keys_file = str(Folder(settings.data).keys_file)
+                print_json({"url": url, "keys_file": keys_file})
+            else:
+                say(f"serving {url}")
+
+        stopping = asyncio.Event()
+        app = compose(settings, dsn=dsn, key_hashes=secrets.hashes(), stopping=stopping)
+        try:
+            serve_app(
+                app, listener, stopping=stopping, drain_s=settings.drain_timeout_s, ready=ready
+            )
+        except SystemExit:
+            raise CannotRun("the API did not start; the log above says why") from None
