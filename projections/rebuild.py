@@ -28,6 +28,7 @@ from projections.checkpoints import (
     start_checkpoints,
 )
 from projections.feed import EventFeed
+from projections.generation import Generation, Halted, connect
 from projections.tables import (
     Projection,
     create_indexes,
@@ -37,7 +38,7 @@ from projections.tables import (
     summary,
     tables_exist,
 )
-from projections.worker import CATCH_UP_BATCH, Generation, Halted, OpenFeed, collect_rarely, connect
+from projections.worker import CATCH_UP_BATCH, OpenFeed, collect_rarely
 
 log = logging.getLogger("tally.projections")
 

@@ -46,31 +46,23 @@ LEFT JOIN LATERAL (
 ORDER BY wanted.number
 """
 
-# From one day with off entries to the one before it; its last row counts where it is old enough,
-# else the last one that is. One row a day, two at most.
+# Of each day with off entries, the last row that is old enough. A probe for each day of the
+# calendar between the account's first one and the last one asked for: a row a day at the most.
 _OFF_BEFORE = """
-WITH RECURSIVE days AS (
-    (SELECT o.value_date, o.position, o.debits, o.credits
-     FROM tally_read.statements_off_days{g} o
-     WHERE o.account = %(account)s
-       AND o.value_date < (SELECT max(day) FROM unnest(%(days)s::date[]) AS day)
-     ORDER BY o.value_date DESC, o.position DESC LIMIT 1)
-    UNION ALL
-    SELECT before.* FROM days CROSS JOIN LATERAL (
-        SELECT o.value_date, o.position, o.debits, o.credits
-        FROM tally_read.statements_off_days{g} o
-        WHERE o.account = %(account)s AND o.value_date < days.value_date
-        ORDER BY o.value_date DESC, o.position DESC LIMIT 1
-    ) before
-), sums AS (
-    SELECT days.value_date, last.debits, last.credits
-    FROM days CROSS JOIN LATERAL (
-        SELECT days.debits, days.credits WHERE days.position <= %(at)s
-        UNION ALL
-        (SELECT o.debits, o.credits FROM tally_read.statements_off_days{g} o
-         WHERE days.position > %(at)s AND o.account = %(account)s
-           AND o.value_date = days.value_date AND o.position <= %(at)s
-         ORDER BY o.position DESC LIMIT 1)
+WITH sums AS (
+    SELECT day::date AS value_date, last.debits, last.credits
+    FROM generate_series(
+        (SELECT o.value_date FROM tally_read.statements_off_days{g} o
+         WHERE o.account = %(account)s ORDER BY o.value_date, o.position LIMIT 1),
+        least(
+            (SELECT max(day) - 1 FROM unnest(%(days)s::date[]) AS day),
+            (SELECT o.value_date FROM tally_read.statements_off_days{g} o
+             WHERE o.account = %(account)s ORDER BY o.value_date DESC, o.position DESC LIMIT 1)),
+        interval '1 day') AS day
+    CROSS JOIN LATERAL (
+        SELECT o.debits, o.credits FROM tally_read.statements_off_days{g} o
+        WHERE o.account = %(account)s AND o.value_date = day::date AND o.position <= %(at)s
+        ORDER BY o.position DESC LIMIT 1
     ) last
 )
 SELECT coalesce(sum(sums.debits), 0) AS debits, coalesce(sum(sums.credits), 0) AS credits
@@ -96,6 +88,7 @@ ORDER BY e.position LIMIT %(limit)s
 
 # Day by day, so that entries recorded after the position read at are never walked over. A sort
 # over it would fetch all days: a nested loop keeps the order of its outer side, and stops early.
+# The days are compared with the position as rows, so that no other index looks good enough.
 _PAGE_BY_VALUE_DATE = f"""
 SELECT page.* FROM generate_series(
     greatest(%(first)s::date, (SELECT e.value_date FROM tally_read.statements{{g}} e
@@ -105,9 +98,10 @@ SELECT page.* FROM generate_series(
     interval '1 day') AS day
 CROSS JOIN LATERAL (
     SELECT {_COLUMNS} FROM tally_read.statements{{g}} e
-    WHERE e.account = %(account)s AND e.value_date = day::date AND e.position <= %(at)s
-      AND e.position > CASE WHEN day::date = %(first)s THEN %(after)s ELSE 0 END
-    ORDER BY e.position LIMIT %(limit)s
+    WHERE e.account = %(account)s AND (e.value_date, e.position) <= (day::date, %(at)s)
+      AND (e.value_date, e.position)
+        > (day::date, CASE WHEN day::date = %(first)s THEN %(after)s ELSE 0 END)
+    ORDER BY e.value_date, e.position LIMIT %(limit)s
 ) page
 LIMIT %(limit)s
 """
