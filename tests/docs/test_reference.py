@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from api.cli import app as cli
 from api.metrics import Metrics
@@ -57,7 +57,7 @@ def test_every_event_type_is_explained_to_auditors() -> None:
 
 def test_every_command_of_tally_is_documented() -> None:
     commands = typer.main.get_command(cli)
-    assert isinstance(commands, click.Group)
+    assert isinstance(commands, TyperGroup)
     text = "".join(file.read_text() for file in DOCS.glob("*.md"))
     assert [name for name in commands.commands if f"`tally {name}" not in text] == []
 
