@@ -17,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from domain.events import AccountDebited, AccountEntry
 from projections.reading import Reader, View
-from projections.statements.export import csv_statement
+from projections.statements.export import COLUMNS, csv_statement
 from projections.statements.queries import (
     By,
     Keys,
@@ -212,7 +212,7 @@ def test_a_csv_statement_is_the_whole_period_at_one_position(fresh_store: Store)
 
     rows = list(csv.DictReader(io.StringIO(reading(fresh_store.app_dsn, export))))
     assert len(rows) == 600
-    assert list(rows[0]) == [
+    assert tuple(rows[0]) == COLUMNS
         "position",
         "recorded_at",
         "booking_date",
