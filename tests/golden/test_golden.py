@@ -114,9 +114,7 @@ LINES = GOLDEN.read_text().splitlines() if GOLDEN.exists() else []
 @pytest.mark.parametrize("line", LINES, ids=[json.loads(line)["type"] for line in LINES])
 def test_what_was_stored_once_is_read_and_shown_the_same(line: str) -> None:
     golden = json.loads(line)
-    event = EventMapper().decode(
-        golden["type"], golden["payload"].encode(), STREAM, 7, RECORDED_AT
-    )
+    event = EventMapper().decode(golden["type"], golden["payload"].encode(), STREAM, 7, RECORDED_AT)
     shown = event_item(42, event)
     assert {name: shown[name] for name in golden["item"]} == golden["item"]
 

@@ -103,9 +103,7 @@ def test_a_posting_is_decided_as_if_the_ones_before_it_had_been_made() -> None:
 )
 def test_a_balance_stays_in_the_signed_64_bit_range(posted: int, side: str) -> None:
     full = account("full", posted, normal_side=side, overdraft_limit=None)
-    refused = when(
-        [account("alice", overdraft_limit=None), full], order(("alice", "full", 6))
-    )
+    refused = when([account("alice", overdraft_limit=None), full], order(("alice", "full", 6)))
     assert refusal_of(refused) == {"code": "balance_overflow", "account": "full", "index": 0}
 
 
@@ -116,9 +114,7 @@ def test_several_currencies_move_in_one_payment_through_the_operators_accounts()
         account("fx:usd", currency="USD", overdraft_limit=None),
         account("bob", currency="USD"),
     ]
-    exchange = order(
-        Posting("alice", "fx:eur", 1000, "EUR"), Posting("fx:usd", "bob", 1080, "USD")
-    )
+    exchange = order(Posting("alice", "fx:eur", 1000, "EUR"), Posting("fx:usd", "bob", 1080, "USD"))
     assert refusal_of(when(accounts, exchange)) is None
 
 
