@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
@@ -101,20 +100,25 @@ class ReadModels:
             raise Problem("not_found")
         return view.position, found
 
-    async def as_of(self, query: AsOf) -> tuple[int | None, datetime | None]:
-        """The position a read is asked for, and the time; (None, None) for now.
+    async def as_of(self, query: AsOf) -> int | None:
+        """The position a read is asked for; None for now.
 
         Raises Problem: invalid_request for both at once and for a time to come.
         """
         if query.as_of is None:
-            return query.as_of_position, None
+            return query.as_of_position
         if query.as_of_position is not None:
             told = "Send as_of_position or as_of, not both."
             raise invalid([parameter_error("as_of", "not_allowed", told)])
         if query.as_of > self._clock():
             told = "The time is still to come."
             raise invalid([parameter_error("as_of", "too_large", told)])
-        return await self._events.position_at(query.as_of), query.as_of
+        return await self._events.position_at(query.as_of)
+
+    async def as_of_whole(self, query: AsOf) -> int | None:
+        """Likewise, at the position where the last command up to it ends: sums balance there."""
+        at = await self.as_of(query)
+        return await self._events.whole_until(at) if at else at
 
     async def status(self) -> dict[str, Any]:
         """As GET /v1/status has it: a read model that isn't there yet stands at 0."""

@@ -57,6 +57,19 @@ class EventLog:
         position, event = first[0]
         return position + record_length(event) - 1
 
+    async def whole_until(self, position: int) -> int:
+        """The last position up to this one at which no payment is half made.
+
+        Between a payment's debits and its credits the books do not balance, and need not.
+        """
+        at = await self.event(position)
+        if at is None:
+            return position
+        first = await self._select("stream = %s AND version = 1", at.event.command)
+        begun, event = first[0] if first else at
+        last = begun + record_length(event) - 1
+        return begun - 1 if begun <= position < last else position
+
     async def event(self, position: int) -> Recorded | None:
         found = await self._select("position = %s", position)
         return found[0] if found else None

@@ -46,7 +46,7 @@ async def get_balance(
     parts = parts_of(request)
     account = paths.account_id(id)
     deadline = deadline_of(request)
-    at, _ = await parts.reads.as_of(query)
+    at = await parts.reads.as_of(query)
 
     _, found = await parts.reads.find(
         "balances",

@@ -25,6 +25,7 @@ router = APIRouter(tags=["balances"])
     **operation(
         "getTrialBalance",
         "Sums of debit balances and of credit balances: equal, always",
+        description="As of a position within a payment: at the end of the command before it.",
         allowed=READS,
         waits=True,
         positioned=True,
@@ -37,7 +38,7 @@ async def get_trial_balance(
 ) -> Response:
     reads = parts_of(request).reads
     deadline = deadline_of(request)
-    at, _ = await reads.as_of(query)
+    at = await reads.as_of_whole(query)
     async with reads.at("balances", needed(query, at), deadline) as view:
         body = await queries.trial_balance(view, at=at)
     return read(body, body["position"])
@@ -64,7 +65,7 @@ async def list_trial_balance(
     deadline = deadline_of(request)
     codec = CursorCodec(request.url.path, query.filters(), (str,))
     cursor = codec.read(query.cursor)
-    at = cursor.position if cursor else (await reads.as_of(query))[0]
+    at = cursor.position if cursor else await reads.as_of_whole(query)
     async with reads.at("balances", needed(query, at), deadline) as view:
         at = view.position if at is None else at
         page = await queries.trial_balance_accounts(

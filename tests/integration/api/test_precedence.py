@@ -113,21 +113,22 @@ def test_postings_are_looked_at_in_order_the_debited_account_first(town: Api) ->
 
 Send = Callable[[Api], Any]
 
-ACCOUNT_ROWS: list[tuple[str, Send]] = [
-    ("unauthenticated", lambda api: close(api, role=None, body={}, key=None)),
-    ("forbidden", lambda api: close(api, role="client", body={}, key=None)),
-    ("invalid_request", lambda api: close(api, body={}, key=None)),
-    ("idempotency_key_missing", lambda api: close(api, key=None)),
-    ("not_found", lambda api: close(api)),
-    ("account_not_empty", lambda api: close(api, id="alice")),
-]
-
 
 def close(
     api: Api, id: str = "nobody", body: Any = None, role: str | None = "admin", key: Any = ""
 ) -> Any:
     body = {"reason": "test"} if body is None else body
     return api.post(f"/v1/accounts/{id}/close", body, role=role, key=key)
+
+
+ACCOUNT_ROWS: list[tuple[str, Send]] = [
+    ("unauthenticated", lambda api: close(api, role=None, body={}, key=None)),
+    ("forbidden", lambda api: close(api, role="client", body={}, key=None)),
+    ("invalid_request", lambda api: close(api, body={}, key=None)),
+    ("idempotency_key_missing", lambda api: close(api, key=None)),
+    ("not_found", close),
+    ("account_not_empty", lambda api: close(api, id="alice")),
+]
 
 
 @pytest.mark.parametrize(("code", "send"), ACCOUNT_ROWS, ids=[code for code, _ in ACCOUNT_ROWS])
