@@ -32,7 +32,7 @@ static: $(DEV)
 	@$(BIN)/ruff format --check --quiet || { echo "run: make fix" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timings
+	@imports=$$($(BIN)/lint-imports) || { echo "$$imports" >&2; exit 1; }
 
 fix: $(DEV)  ## formats, and mends what ruff can
 	@$(BIN)/ruff check --fix-only --quiet

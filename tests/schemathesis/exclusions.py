@@ -27,4 +27,4 @@ INVALID = {
     "as_of": "as_of and as_of_position exclude each other; a time may be to come",
     "from": "a period does not end before it begins",
 }
-"""Members (`*` is any number) and parameters that may be an `invalid_request` although the schema allows them."""
+"""Members (`*` is any number) and parameters that may be invalid though the schema has them."""
