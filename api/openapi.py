@@ -1,11 +1,11 @@
-"""The OpenAPI 3.1 document: FastAPI's, with our schemas, one media type for errors, no 422 of its
-own, and nothing that 3.1 doesn't know."""
+"""The OpenAPI 3.1 document: FastAPI's, with our schemas, answers and examples as declared."""
 
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
 from api import answer_models, models
@@ -46,9 +46,10 @@ def document(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
     )
     made["servers"] = [{"url": "/"}]
-    for path in made["paths"].values():
-        for operation_ in path.values():
-            _without_fastapis_422(operation_)
+    for route in iter_route_contexts(app.routes):
+        if route.path in made["paths"]:
+            for method in route.methods or ():
+                _restore(made["paths"][route.path][method.lower()], route)
     components = made.setdefault("components", {})
     components["schemas"] = _schemas()
     components["securitySchemes"] = {
@@ -62,10 +63,14 @@ def document(app: FastAPI) -> dict[str, Any]:
     return made
 
 
-def _without_fastapis_422(operation_: dict[str, Any]) -> None:
-    told = operation_["responses"].get("422", {}).get("content", {})
-    if "application/json" in told:
-        del operation_["responses"]["422"]
+def _restore(operation: dict[str, Any], declared: RouteContext) -> None:
+    """What api/operations.py declared, as it did: FastAPI drops every null, those of examples
+    too, and adds answers of its own."""
+    operation["responses"] = {
+        str(status): response for status, response in declared.responses.items()
+    }
+    if "requestBody" in declared.openapi_extra:
+        operation["requestBody"] = declared.openapi_extra["requestBody"]
 
 
 def _schemas() -> dict[str, Any]:
