@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/installed
 DEV := $(VENV)/installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-FAST := $(wildcard tests/unit tests/golden tests/property)
+FAST := tests/unit tests/golden tests/docs/test_reference.py
 
 .PHONY: run setup test check static fix bench demo soak lock clean
 

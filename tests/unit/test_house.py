@@ -88,8 +88,9 @@ def test_no_file_or_folder_has_a_name_that_says_nothing() -> None:
 
 
 def test_nothing_is_left_undone() -> None:
-    words = "|".join(("TO" + "DO", "FIX" + "ME", "Not" + "ImplementedError", "xf" + "ail"))
+    words = "|".join(("TO" + "DO", "FIX" + "ME", "xf" + "ail"))
     assert lines_with(rf"\b({words})\b", tracked("*.py", "*.sql", "*.md", "*.toml")) == []
+    assert lines_with("NotImplementedError", tracked(*(f"{name}/*.py" for name in PACKAGES))) == []
 
 
 def test_nothing_names_a_path_of_the_machine_it_was_written_on() -> None:

@@ -1,4 +1,4 @@
-"""API.md 4, last paragraph: when several errors would apply, which one is told. Row by row.
+"""docs/money.md, step by step: when several errors would apply, which one is told. Row by row.
 
 Each row has the fault of its name and every fault that comes after it in the table.
 """
