@@ -17,11 +17,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from infrastructure.embedded_pid import Running, command, disown, running
 from infrastructure.embedded_place import (
     STATE,
     EmbeddedFailed,
@@ -36,9 +37,6 @@ from infrastructure.private_files import held, kept_secret, try_lock
 
 SUPERUSER: Final = "postgres"
 DATABASE: Final = "tally"
-
-_NO_PROCESS: Final = 2**31 - 1
-"""A process number above what any system gives."""
 
 _INITDB: Final = (
     f"--username={SUPERUSER}",
@@ -77,14 +75,6 @@ _SETTINGS: Final = {
 }
 
 
-class _Running(NamedTuple):
-    """A server as its pid file tells."""
-
-    pid: int
-    socket_folder: Path
-    ready: bool
-
-
 class EmbeddedPostgres:
     """A PostgreSQL server with its data under `directory`/pg.
 
@@ -111,8 +101,8 @@ class EmbeddedPostgres:
     @property
     def pid(self) -> int | None:
         """The server's process id; None where none runs."""
-        running = self._running()
-        return running.pid if running else None
+        found = running(self.data)
+        return found.pid if found else None
 
     @property
     def data(self) -> Path:
@@ -171,12 +161,12 @@ class EmbeddedPostgres:
         self.bin = binaries(self.version, user=self._user, state=self._state)
         password = kept_secret(self.directory / "owner-password")
         self._initialise(base, password)
-        began = None if self._running() else self._launch(base)
+        began = running(self.data) is None
         try:
-            sockets = self._wait_until_ready(began, timeout_s)
-            self._dsn = self._connectable(sockets, password)
+            server = self._launched(base, timeout_s) if began else self._ready(None, timeout_s)
+            self._dsn = self._connectable(server.socket_folder, password)
         except BaseException:
-            if began is not None:
+            if began:
                 self._stop(5.0)
             raise
         if self._in_use is None:
@@ -216,13 +206,28 @@ class EmbeddedPostgres:
             raise EmbeddedFailed(f"initdb failed: {made.stderr.strip()}")
         draft.rename(base / "pg")
 
+    def _launched(self, base: Path, timeout_s: float) -> Running:
+        """Starts the server; after a crash, its orphans may have to end first."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self._ready(self._launch(base), timeout_s)
+            except EmbeddedFailed as error:
+                orphans = "shared memory block" in str(error) and "still in use" in str(error)
+                if not orphans or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
     def _launch(self, base: Path) -> int:
-        """Starts the server as nobody's child, so that it need not be reaped; gives its pid."""
+        """Gives the pid of the new server: an orphan, so that we need not reap it."""
         assert self.bin is not None
-        self._disown_pid_file()
-        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         sockets = socket_folder(base, self._user)
+        # Of a dead server (see `running`): PostgreSQL takes a zombie's for a live one's.
+        disown(self.data)
+        for left in sockets.glob(".s.PGSQL.*"):
+            left.unlink()
         server: list[str | Path] = [self.bin / "postgres", "-D", self.data.resolve(), "-k", sockets]
+        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         with (self.directory / "pg.start.log").open("w") as log:
             begun = run(
                 ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh", *server, *options],
@@ -233,27 +238,16 @@ class EmbeddedPostgres:
             )
         return int(begun.stdout)
 
-    def _disown_pid_file(self) -> None:
-        """Where a dead server's number is another process's by now, PostgreSQL would not start.
-
-        The file stays: by what it says of shared memory the server knows of orphans that still
-        write to these data.
-        """
-        with suppress(FileNotFoundError):
-            file = self.data / "postmaster.pid"
-            _, *rest = file.read_text().splitlines(keepends=True)
-            file.write_text("".join([f"{_NO_PROCESS}\n", *rest]))
-
-    def _wait_until_ready(self, began: int | None, timeout_s: float) -> Path:
-        """Gives the folder of its socket."""
+    def _ready(self, launched: int | None, timeout_s: float) -> Running:
+        """Waits until the server takes connections."""
         deadline = time.monotonic() + timeout_s
-        while not ((running := self._running()) and running.ready):
-            if running is None and (began is None or not _command(began)):
+        while not ((found := running(self.data)) and found.ready):
+            if found is None and (launched is None or not command(launched)):
                 raise EmbeddedFailed(f"PostgreSQL ended at its start: {self._last_words()}")
             if time.monotonic() > deadline:
                 raise EmbeddedFailed(f"PostgreSQL was not ready within {timeout_s:g} s")
             time.sleep(0.02)
-        return running.socket_folder
+        return found
 
     def _connectable(self, sockets: Path, password: str) -> str:
         """The DSN, proved by a connection to our own data; makes the database the first time."""
@@ -265,58 +259,37 @@ class EmbeddedPostgres:
             assert row is not None
             if Path(row[0]).resolve() != self.data.resolve():
                 raise EmbeddedFailed(f"the server at {sockets} serves {row[0]}, not {self.data}")
-            with suppress(psycopg.errors.DuplicateDatabase):
+            made = conn.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
+            if made.fetchone() is None:
                 conn.execute(f"CREATE DATABASE {DATABASE}")
         return dsn
 
-    def _running(self) -> _Running | None:
-        """The server of our data, by its pid file; None where it is gone, or was another's."""
-        try:
-            lines = (self.data / "postmaster.pid").read_text().splitlines()
-            pid = int(lines[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
-        # The number may be another process's by now: PostgreSQL itself would not start then.
-        if not _serves(pid, self.data.resolve()):
-            return None
-        ready = len(lines) > 7 and lines[7].strip() == "ready"
-        return _Running(pid, Path(lines[4]) if len(lines) > 4 else Path(), ready)
-
     def _stop(self, timeout_s: float) -> bool:
+        server = running(self.data)
+        if server is None:
+            return True
         for by, patience_s in (
             (signal.SIGINT, timeout_s),
             (signal.SIGQUIT, 10.0),
             (signal.SIGKILL, 5.0),
         ):
-            running = self._running()
-            if running is None:
-                break
             with suppress(ProcessLookupError):
-                os.kill(running.pid, by)
+                os.kill(server.pid, by)
             deadline = time.monotonic() + patience_s
-            while self._running() is not None and time.monotonic() < deadline:
+            while time.monotonic() < deadline:
+                if running(self.data) is None:
+                    self._tidy(server.socket_folder)
+                    return True
                 time.sleep(0.02)
-        return self._running() is None
+        return False
+
+    def _tidy(self, sockets: Path) -> None:
+        """Removes a socket's folder that had to be elsewhere than under DIR."""
+        if sockets.parent != self.data.resolve().parent and sockets.name.startswith("tallystick-"):
+            shutil.rmtree(sockets, ignore_errors=True)
 
     def _last_words(self) -> str:
         logs = sorted((self.data / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
         texts = [file.read_text(errors="replace") for file in logs[-1:]]
         texts.append((self.directory / "pg.start.log").read_text(errors="replace"))
         return " / ".join(line for text in texts for line in text.splitlines()[-3:])
-
-
-def _serves(pid: int, data: Path) -> bool:
-    """Whether that process lives and is a PostgreSQL server of those data."""
-    words = _command(pid)
-    return str(data) in words and Path(words[0]).name == "postgres"
-
-
-def _command(pid: int) -> list[str]:
-    """The words of the command that a process runs; none where it is gone, or a zombie."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
-        return os.fsdecode(words).split("\0") if words else []
-    if Path("/proc/self").exists():
-        return []
-    shown = run(["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], user=None, timeout_s=10)
-    return shown.stdout.split()
