@@ -156,21 +156,20 @@ end_with_supervisor()
 print("up", flush=True)
 time.sleep(60)
 """
-    part = subprocess.Popen(
+    with subprocess.Popen(
         [*PYTHON, script],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    try:
-        assert part.stdout is not None
-        assert part.stdin is not None
-        assert part.stdout.readline() == b"up\n"
-        part.stdin.close()  # what the kernel does for a process that is gone
-        assert part.wait(10) == -signal.SIGTERM
-    finally:
-        part.kill()
-        part.communicate()
+    ) as part:
+        try:
+            assert part.stdout is not None
+            assert part.stdin is not None
+            assert part.stdout.readline() == b"up\n"
+            part.stdin.close()  # what the kernel does for a process that is gone
+            assert part.wait(10) == -signal.SIGTERM
+        finally:
+            part.kill()
 
 
 def test_a_large_log_begins_anew_and_the_old_one_is_kept(
