@@ -1,15 +1,17 @@
 """Answers as bytes."""
 
-import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from starlette.responses import Response
+
+_encoder: Final = msgspec.json.Encoder()
 
 
 def encoded(value: Any) -> bytes:
-    """Compact JSON; integers of any size, since sums may exceed 64 bits."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """Compact JSON; integers of any size."""
+    return _encoder.encode(value)
 
 
 def answered(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,6 +1,7 @@
 """What is measured of the API process, in Prometheus' text format."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -60,11 +61,21 @@ class Metrics:
             "tally_pool", "Connections and who waits for one", ("of",), registry=registry
         )
 
+        # Labels are looked up once, not at every request.
+        self._of = cache(self._counters)
+
     def answered(self, method: str, route: str, status: int, took_s: float) -> None:
         # Methods are the client's words: those we don't know are one.
         known = method if method in {"GET", "POST", "PATCH", "HEAD"} else "other"
-        self._requests.labels(known, route, status).inc()
-        self._seconds.labels(known, route).observe(took_s)
+        count, seconds = self._of(known, route, status)
+        count.inc()
+        seconds.observe(took_s)
+
+    def _counters(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return (
+            self._requests.labels(method, route, status),
+            self._seconds.labels(method, route),
+        )
 
     def decided(self, outcome: str, *, replayed: bool) -> None:
         """`outcome`: `accepted` or a refusal's code."""

@@ -21,6 +21,8 @@ from api.problems import Problem, body_error, invalid
 MAX_BODY_BYTES: Final = 256 * 1024
 MAX_KEY_LENGTH: Final = 255
 
+_canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+"""How a request's meaning is written, for ever: stored fingerprints are of this form."""
 _NULL: Final = {"type": "null"}
 _CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _QUOTED_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
@@ -79,7 +81,7 @@ def fingerprint(method: str, path: str, members: Mapping[str, Any]) -> bytes:
     White space and the order of members don't matter; `members` come without the nulls that
     mean absent, and no default is added.
     """
-    meaning = json.dumps([method, path, members], sort_keys=True, separators=(",", ":"))
+    meaning = _canonical.encode([method, path, members])
     return hashlib.sha256(meaning.encode("ascii")).digest()
 
 
