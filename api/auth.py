@@ -1,5 +1,6 @@
 """Who asks, and what their role may do. Only keyed hashes of keys are stored."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -44,12 +45,21 @@ class KeyRing:
         self._lookup = lookup
         self._monotonic = monotonic
         self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._asked: dict[str, asyncio.Task[Caller | None]] = {}
 
     async def caller(self, token: str) -> Caller | None:
-        now = self._monotonic()
         known = self._known.get(token)
-        if known and now - known[1] < KNOWN_FOR_S:
+        if known and self._monotonic() - known[1] < KNOWN_FOR_S:
             return known[0]
+        # One question for all who wait: a busy client would ask a hundred times a second.
+        asked = self._asked.get(token)
+        if asked is None:
+            asked = self._asked[token] = asyncio.create_task(self._ask(token))
+            asked.add_done_callback(lambda _: self._asked.pop(token))
+        return await asyncio.shield(asked)
+
+    async def _ask(self, token: str) -> Caller | None:
+        now = self._monotonic()
         caller = await self._lookup(token)
         if caller is None:
             self._known.pop(token, None)
