@@ -153,10 +153,13 @@ class Writer:
         give_up = time.monotonic() + self._timeout_s
         in_doubt: set[UUID] = set()
         with ExitStack() as turn:
-            has_turn = False
+            lost = has_turn = False
             while True:
                 batch: Batch | None = None
                 try:
+                    if lost and not has_turn:
+                        turn.enter_context(self._ledger.store.turn())
+                        has_turn = True
                     batch = self._ledger.decide(commands, in_doubt)
                     answers = self._ledger.commit(batch)
                     self._observe(len(commands), len(batch.events))
@@ -164,9 +167,7 @@ class Writer:
                 except (EndMoved, IntegrityError):
                     if time.monotonic() > give_up:
                         raise StoreUnavailable from None
-                    if not has_turn:
-                        turn.enter_context(self._ledger.store.turn())
-                        has_turn = True
+                    lost = True
                 except (OperationalError, InterfaceError) as error:
                     in_doubt |= set(batch.accepted() if batch else ())
                     if time.monotonic() > give_up:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import AsyncConnection, Connection
 from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, TupleRow
 from psycopg_pool import AsyncConnectionPool
 
@@ -38,7 +39,7 @@ class PatientConnection(Connection[DictRow]):
             return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
         except psycopg.OperationalError:
             # The answer may still come: nobody must take it for that of the next statement.
-            if timeout is None:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.close()
             raise
 
@@ -59,7 +60,7 @@ class AsyncPatientConnection(AsyncConnection[TupleRow]):
                 gen, interval, self.patience_s if timeout is None else timeout
             )
         except psycopg.OperationalError:
-            if timeout is None:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 await self.close()
             raise
 

@@ -4,9 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from tests.fixtures.fix_ledger import a_ledger, a_writer, opened
+from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_processes import Api, Figure, Reply, Rest, Scaled, System, reached
 from tests.fixtures.fix_proxy import Fate, Proxy
 
@@ -206,3 +210,28 @@ def test_a_store_that_goes_silent_is_told_in_time(
             assert rest.slowest_s < 20
 
     asyncio.run(run())
+
+
+def test_a_line_cut_between_a_lost_race_and_the_writers_turn_is_one_more_try(
+    fresh_store: Store, new_proxy: Callable[[str], Proxy]
+) -> None:
+    proxy = new_proxy(fresh_store.app_dsn)
+    with a_ledger(fresh_store) as rival, a_ledger(replace(fresh_store, app_dsn=proxy.dsn)) as loser:
+        insert, turn = loser.store.insert_events, loser.store.turn
+        beats, cuts = iter([True]), iter([True])
+
+        def beaten(*args: Any, **where: Any) -> Any:
+            if next(beats, False):
+                rival.commit(rival.decide([opened("theirs", "alice")]))
+            return insert(*args, **where)
+
+        def cut_off() -> Any:
+            if next(cuts, False):
+                proxy.cut_all()
+                time.sleep(0.1)
+            return turn()
+
+        loser.store.insert_events = beaten  # type: ignore[method-assign]
+        loser.store.turn = cut_off  # type: ignore[method-assign]
+        with a_writer(loser) as writer:
+            assert writer.submit(opened("mine", "bob")).result(30).position == 4
