@@ -135,9 +135,9 @@ def test_a_stop_that_comes_during_the_start_is_heard(tmp_path: Path) -> None:
 
 
 def test_it_runs_on_a_postgresql_of_the_operators(
-    start_up: Start, tmp_path: Path, empty_database: str
+    start_up: Start, tmp_path: Path, own_server: str
 ) -> None:
-    up = start_up(TALLY_OWNER_DSN=empty_database)
+    up = start_up(TALLY_OWNER_DSN=own_server)
     assert not (tmp_path / "tally" / "pg").exists()
     up.post("/v1/accounts", "open", {"id": "customers:alice", "currency": "EUR"})
     status = tally("status", "--json", "--data", str(tmp_path / "tally"))

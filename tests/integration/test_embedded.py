@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.embedded_place import EmbeddedFailed
 from infrastructure.start_checks import check_durability
+from tests.fixtures.fix_folders import open_folder
 
 AS_ROOT = os.geteuid() == 0
 ROOT = Path(__file__).parents[2]
@@ -29,11 +29,9 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def _place() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="tally-embedded-"))
-    folder.chmod(0o755)
-    yield folder
-    _end_servers(folder)
-    shutil.rmtree(folder)
+    with open_folder() as folder:
+        yield folder
+        _end_servers(folder)
 
 
 def _end_servers(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from infrastructure import locks
-from infrastructure.migrations import Migration, MigrationRefused, migrate, migrations
+from infrastructure.migrations import APP, Migration, MigrationRefused, migrate, migrations
 from infrastructure.start_checks import (
     NotDurable,
     NotMigrated,
@@ -168,19 +168,16 @@ def test_read_models_have_a_schema_where_the_application_makes_tables(each_store
                 conn.execute(f"CREATE TABLE {schema}.anything (x bigint)".encode())
 
 
-def test_a_password_that_is_given_is_the_application_s(
-    each_cluster: Cluster, each_store: Store
-) -> None:
-    # The role is the server's: another test's connections go on with the password put back.
-    migrate(each_store.owner_dsn, ledger="main", app_password="a new password")
-    try:
-        dsn = make_conninfo(each_store.app_dsn, password="a new password")
+@pytest.mark.slow
+def test_a_password_that_is_given_is_the_application_s(own_server: str) -> None:
+    for password in ("the first", "another"):
+        migrate(own_server, ledger="main", app_password=password)
+        dsn = make_conninfo(own_server, user=APP, password=password)
         psycopg.connect(dsn).close()
-        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            psycopg.connect(each_store.app_dsn)
-    finally:
-        old = psycopg.conninfo.conninfo_to_dict(each_store.app_dsn)["password"]
-        migrate(each_store.owner_dsn, ledger="main", app_password=str(old))
+        _migrate(own_server)
+        psycopg.connect(dsn).close()
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(make_conninfo(dsn, password="the first"))
 
 
 # What every process checks before it starts ------------------------------------------------
