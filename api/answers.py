@@ -1,6 +1,6 @@
 """Answers as bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,3 +23,8 @@ def answered(body: Any, *, status: int = 200, headers: Mapping[str, str] | None 
 def read(body: Any, position: int) -> Response:
     """The answer to a read that is true at that position."""
     return answered(body, headers={"Ledger-Position": str(position)})
+
+
+def listed(items: Sequence[Any], next_cursor: str | None, position: int) -> Response:
+    """A page of a list."""
+    return read({"items": items, "next_cursor": next_cursor, "position": position}, position)

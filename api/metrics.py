@@ -57,6 +57,12 @@ class Metrics:
             ("projection",),
             registry=registry,
         )
+        self._halted = Gauge(
+            "tally_projection_halted",
+            "1 where an event stopped it: see its log",
+            ("projection",),
+            registry=registry,
+        )
         self._pool = Gauge(
             "tally_pool", "Connections and who waits for one", ("of",), registry=registry
         )
@@ -89,7 +95,12 @@ class Metrics:
         self._appended.inc(events)
 
     def exposition(
-        self, *, queued: int, status: Mapping[str, Any], pool: Mapping[str, int]
+        self,
+        *,
+        queued: int,
+        status: Mapping[str, Any],
+        halted: Mapping[str, bool],
+        pool: Mapping[str, int],
     ) -> bytes:
         """All of it as text; `status` as GET /v1/status has it."""
         self._queued.set(queued)
@@ -98,6 +109,8 @@ class Metrics:
             self._position.labels(name).set(projection["position"])
             self._lag.labels(name).set(projection["lag"])
             self._lag_seconds.labels(name).set(projection["lag_s"])
+        for name, is_halted in halted.items():
+            self._halted.labels(name).set(is_halted)
         for name in ("pool_size", "pool_available", "requests_waiting"):
             self._pool.labels(name).set(pool.get(name, 0))
         return generate_latest(self._registry)

@@ -138,6 +138,11 @@ class ReadModels:
             }
         return {"end": end, "projections": projections, "mirror": None}
 
+    async def halted(self) -> dict[str, bool]:
+        """Whether an event stopped each projection."""
+        standings = await self.reader.standings(list(PROJECTIONS))
+        return {name: standing.halted_position is not None for name, standing in standings.items()}
+
     async def _reach(self, projection: str, position: int, deadline: Deadline) -> None:
         reached = await self.reader.wait_for(projection, position, 0)
         if reached >= position:

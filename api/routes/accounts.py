@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api import examples, paths
 from api.answer_models import Account, Accounts
-from api.answers import read
+from api.answers import listed, read
 from api.auth import READS
 from api.cursors import CursorCodec
 from api.operations import operation
@@ -47,12 +47,8 @@ async def list_accounts(request: Request, query: Annotated[AccountsQuery, Query(
             after=cursor.keys[0] if cursor else "",
             limit=query.limit,
         )
-    body = {
-        "items": page.items,
-        "next_cursor": codec.write(page.next) if page.next else None,
-        "position": view.position,
-    }
-    return read(body, view.position)
+    next_cursor = codec.write(page.next) if page.next else None
+    return listed(page.items, next_cursor, view.position)
 
 
 @router.get(

@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from api import examples, history, paths
 from api.accepts import prefers
 from api.answer_models import Event, Events
-from api.answers import read
+from api.answers import listed, read
 from api.auth import AUDITS
 from api.cursors import CursorCodec
 from api.operations import operation
@@ -62,12 +62,8 @@ async def list_events(request: Request, query: Annotated[EventsQuery, Query()]) 
     after, version = cursor.keys if cursor else (query.after, 0)
     end = await parts.events.end()
     found, go_on = await history.page(parts.events, filters, after, version, query.limit, end)
-    body = {
-        "items": [history.item(one) for one in found],
-        "next_cursor": codec.write(go_on) if go_on else None,
-        "position": end,
-    }
-    return read(body, end)
+    next_cursor = codec.write(go_on) if go_on else None
+    return listed([history.item(one) for one in found], next_cursor, end)
 
 
 def _resumed(request: Request, query: EventsQuery) -> int:

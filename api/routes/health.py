@@ -88,6 +88,7 @@ async def get_metrics(request: Request) -> Response:
     content = parts.metrics.exposition(
         queued=parts.writer.queued,
         status=await parts.reads.status(),
+        halted=await parts.reads.halted(),
         pool=parts.reads.pool_stats(),
     )
     return Response(content, media_type=CONTENT_TYPE)

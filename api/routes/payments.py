@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api import examples, paths
 from api.answer_models import Payment, Payments, Timeline
-from api.answers import read
+from api.answers import listed, read
 from api.auth import READS
 from api.cursors import CursorCodec
 from api.operations import operation
@@ -52,12 +52,8 @@ async def list_payments(request: Request, query: Annotated[PaymentsQuery, Query(
             before=cursor.keys[0] if cursor else queries.NEWEST,
             limit=query.limit,
         )
-    body = {
-        "items": page.items,
-        "next_cursor": codec.write(page.next) if page.next else None,
-        "position": view.position,
-    }
-    return read(body, view.position)
+    next_cursor = codec.write(page.next) if page.next else None
+    return listed(page.items, next_cursor, view.position)
 
 
 @router.get(
@@ -123,12 +119,8 @@ async def get_timeline(
     ]
     items = found[: query.limit]
     last = (items[-1].position, items[-1].event.originator_version) if items else None
-    body = {
-        "items": [_moment(one) for one in items],
-        "next_cursor": codec.write(last) if last and len(found) > query.limit else None,
-        "position": position,
-    }
-    return read(body, position)
+    next_cursor = codec.write(last) if last and len(found) > query.limit else None
+    return listed([_moment(one) for one in items], next_cursor, position)
 
 
 def _moment(recorded: Recorded) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api import examples
 from api.answer_models import TrialBalance, TrialBalanceLines
-from api.answers import read
+from api.answers import listed, read
 from api.auth import READS
 from api.cursors import CursorCodec
 from api.operations import operation
@@ -71,9 +71,5 @@ async def list_trial_balance(
         page = await queries.trial_balance_accounts(
             view, after=cursor.keys[0] if cursor else "", limit=query.limit, at=at
         )
-    body = {
-        "items": page.items,
-        "next_cursor": codec.write(page.next, at) if page.next else None,
-        "position": at,
-    }
-    return read(body, at)
+    next_cursor = codec.write(page.next, at) if page.next else None
+    return listed(page.items, next_cursor, at)

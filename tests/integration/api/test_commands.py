@@ -219,3 +219,23 @@ def test_the_history_knows_who_asked(api: Api) -> None:
     event = api.get(f"/v1/events/{position}", role="auditor").json()
     assert event["actor"]["caller"] == "admin"
     assert event["actor"]["key_id"].startswith("key_")
+
+
+def test_every_request_leaves_one_line_in_the_log_without_a_secret(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tally.access")
+    api.open("alice")
+    for _ in range(2):
+        api.get("/v1/accounts/alice", headers={"X-Request-Id": "mine"})
+    # A line is written once its answer is: that of the first request is there by now.
+    line, *_ = [each for each in caplog.records if vars(each).get("request_id") == "mine"]
+    told = {name: vars(line)[name] for name in ("method", "route", "status", "caller")}
+    assert told == {
+        "method": "GET",
+        "route": "/v1/accounts/{id}",
+        "status": 200,
+        "caller": "client",
+    }
+    assert vars(line)["ms"] > 0
+    assert api.keys["client"] not in str(vars(line))

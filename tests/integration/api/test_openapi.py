@@ -178,6 +178,7 @@ def test_the_metrics_tell_of_requests_by_route_and_never_by_path(shared_api: Api
         'tally_projection_lag{projection="balances"}',
         'tally_projection_position{projection="statements"}',
         "tally_store_end",
+        'tally_projection_halted{projection="payments"} 0.0',
     ):
         assert name in text
 
