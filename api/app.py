@@ -1,15 +1,16 @@
 """The FastAPI app: its routes, its layers, and what every error looks like."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Final, TypeGuard, cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match, Route
 
 from api import openapi
 from api.edge import Edge
@@ -43,6 +44,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
 )
 
+HOT: Final = frozenset({"makePayment", "openAccount"})
+"""Operations that come by the thousand."""
+
+Guard = Callable[[Request], Awaitable[None]]
+
 Running = Callable[[], AbstractAsyncContextManager[Parts]]
 """Starts the parts and ends them: api/composition.py."""
 
@@ -69,6 +75,7 @@ def make_app(running: Running, metrics: Metrics) -> FastAPI:
         },
     )
     for router in ROUTERS:
+        app.router.routes += [direct(route) for route in router.routes if _is_hot(route)]
         app.include_router(router)
     document: dict[str, Any] = {}
 
@@ -80,6 +87,33 @@ def make_app(running: Running, metrics: Metrics) -> FastAPI:
     app.openapi = openapi_document  # type: ignore[method-assign]
     app.add_middleware(Edge, metrics=metrics)
     return app
+
+
+def _is_hot(route: BaseRoute) -> TypeGuard[APIRoute]:
+    return isinstance(route, APIRoute) and route.operation_id in HOT
+
+
+def direct(route: APIRoute) -> Route:
+    """The same guards and handler without FastAPI's machinery: that is half of a payment's time.
+
+    The FastAPI route stays behind it, for the document; its handler takes the request alone.
+    """
+    guards = [cast(Guard, dependency.dependency) for dependency in route.dependencies]
+
+    async def handle(request: Request) -> Response:
+        request.scope["route"] = route
+        for guard in guards:
+            await guard(request)
+        answer: Response = await route.endpoint(request)
+        return answer
+
+    return Route(
+        route.path,
+        handle,
+        methods=list(route.methods or ()),
+        name=route.name,
+        include_in_schema=False,
+    )
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -47,7 +47,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     )
     made["servers"] = [{"url": "/"}]
     for route in iter_route_contexts(app.routes):
-        if route.path in made["paths"]:
+        if route.include_in_schema and route.path in made["paths"]:
             for method in route.methods or ():
                 _restore(made["paths"][route.path][method.lower()], route)
     components = made.setdefault("components", {})
