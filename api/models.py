@@ -15,6 +15,7 @@ ACCOUNT_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$"
 DATE: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 MAX_POSTINGS: Final = 100
 MAX_METADATA: Final = 16
+NO_NUL: Final[dict[str, Any]] = {"pattern": "^[^\\u0000]*$"}
 
 _DATE: Final = re.compile(DATE, re.ASCII)
 
@@ -66,16 +67,22 @@ Currency = Annotated[
         }
     ),
 ]
-NO_NUL: Final = {"pattern": "^[^\\u0000]*$"}
 Limit = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR)]
 Metadata = Annotated[
     dict[
-        Annotated[
-            str, AfterValidator(text), Field(min_length=1, max_length=64, json_schema_extra=NO_NUL)
-        ],
-        Annotated[str, AfterValidator(text), Field(max_length=256, json_schema_extra=NO_NUL)],
+        Annotated[str, AfterValidator(text), Field(min_length=1, max_length=64)],
+        Annotated[str, AfterValidator(text), Field(max_length=256)],
     ],
-    Field(max_length=MAX_METADATA, description="At most 16 pairs of text, 64 and 256 characters"),
+    Field(max_length=MAX_METADATA),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "At most 16 pairs of text, 64 and 256 characters",
+            "maxProperties": MAX_METADATA,
+            "propertyNames": {"minLength": 1, "maxLength": 64, **NO_NUL},
+            "additionalProperties": {"type": "string", "maxLength": 256, **NO_NUL},
+        }
+    ),
 ]
 Date = Annotated[
     date,
