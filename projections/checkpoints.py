@@ -61,10 +61,15 @@ class Pointer(NamedTuple):
     partitions: int
 
 
+def hold_pointers(connection: Connection[Any]) -> None:
+    """Until the transaction ends nobody else makes a pointer or moves one."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (ADVISORY_CLASS,))
+
+
 def ensure_bookkeeping(connection: Connection[Any]) -> None:
     """Makes both tables (and the schema) where somebody dropped them; safe to run at once."""
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (ADVISORY_CLASS,))
+        hold_pointers(connection)
         found = connection.execute("SELECT to_regnamespace('tally_read') IS NOT NULL").fetchone()
         if not (found and found[0]):
             connection.execute("CREATE SCHEMA tally_read")

@@ -15,6 +15,7 @@ from projections.checkpoints import (
     Pointer,
     delete_checkpoints,
     ensure_bookkeeping,
+    hold_pointers,
     load_checkpoints,
     move_checkpoints,
     pointer,
@@ -41,6 +42,9 @@ _SETTINGS: Final = " ".join(
         "-c idle_in_transaction_session_timeout=60s",
     )
 )
+
+_OF_THE_EVENT: Final = (psycopg.DataError, psycopg.IntegrityError)
+"""What PostgreSQL refuses because of what an event says; all else is its own affair."""
 
 
 class Halted(Exception):
@@ -116,14 +120,11 @@ class Generation:
             return 0
         try:
             self._apply(new)
-        except (
-            LostCheckpoint,
-            psycopg.OperationalError,
-            psycopg.InterfaceError,
-            psycopg.errors.UndefinedTable,
-        ):
+        except LostCheckpoint:
             raise
         except Exception as error:
+            if isinstance(error, psycopg.Error) and not isinstance(error, _OF_THE_EVENT):
+                raise
             commands = _commands(new)
             if len(commands) == 1:
                 log.exception("%s can't apply %s", self.projection.name, new[0].position)
@@ -189,25 +190,23 @@ def live_generation(
     Read models are disposable: what somebody dropped, in part or whole, begins from zero.
     """
     ensure_bookkeeping(connection)
-    live = pointer(connection, projection.name)
-    if live is not None:
-        checkpoints = load_checkpoints(connection, projection.name, live.generation)
-        if (live.feed, live.partitions) != (feed.name, feed.partitions):
-            raise RuntimeError(
-                f"{projection.name} was made from the {live.feed} feed with {live.partitions}"
-                f" partitions; to change to {feed.name}, rebuild it"
-            )
-        if len(checkpoints) == live.partitions and tables_exist(
-            connection, projection, live.generation
-        ):
-            return Generation(connection, projection, live.generation, checkpoints)
-    number = live.generation if live else 1
+    name = projection.name
     with connection.transaction():
-        drop_tables(connection, projection, number)
-        delete_checkpoints(connection, projection.name, number)
-        create_tables(connection, projection, number)
-        create_indexes(connection, projection, number)
-        start_checkpoints(connection, projection.name, number, feed.partitions)
-        set_pointer(connection, projection.name, Pointer(number, feed.name, feed.partitions))
-    checkpoints = load_checkpoints(connection, projection.name, number)
+        hold_pointers(connection)
+        live = pointer(connection, name)
+        if live is not None and (live.feed, live.partitions) != (feed.name, feed.partitions):
+            raise RuntimeError(
+                f"{name} was made from the {live.feed} feed with {live.partitions} partitions;"
+                f" to change to {feed.name}, rebuild it"
+            )
+        number = live.generation if live else 1
+        checkpoints = load_checkpoints(connection, name, number)
+        if len(checkpoints) != feed.partitions or not tables_exist(connection, projection, number):
+            drop_tables(connection, projection, number)
+            delete_checkpoints(connection, name, number)
+            create_tables(connection, projection, number)
+            create_indexes(connection, projection, number)
+            start_checkpoints(connection, name, number, feed.partitions)
+            set_pointer(connection, name, Pointer(number, feed.name, feed.partitions))
+            checkpoints = load_checkpoints(connection, name, number)
     return Generation(connection, projection, number, checkpoints)

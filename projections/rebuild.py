@@ -22,6 +22,7 @@ from projections.checkpoints import (
     Pointer,
     delete_checkpoints,
     ensure_bookkeeping,
+    hold_pointers,
     load_checkpoints,
     pointer,
     set_pointer,
@@ -111,9 +112,9 @@ def rebuild(
             _fill(generation, feed, stop, progress)
             _index(generation)
             _catch_up(generation, feed, stop)
-            old, same = _compare(generation)
+            same = _compare(generation)
             with closing(connect(dsn, f"tally swap {projection.name}")) as swapping:
-                _swap(swapping, generation, feed, stop)
+                old = _swap(swapping, generation, feed, stop)
         except BaseException:
             # A lost connection can't; the next rebuild does.
             with suppress(psycopg.OperationalError, psycopg.InterfaceError):
@@ -147,7 +148,8 @@ def _new_generation(
     connection: Connection[Any], projection: Projection, feed: EventFeed
 ) -> Generation:
     live = pointer(connection, projection.name)
-    number = live.generation + 1 if live else 1
+    # Where there is none, a worker may begin generation 1 any moment.
+    number = live.generation + 1 if live else 2
     with connection.transaction():
         drop_tables(connection, projection, number)
         create_tables(connection, projection, number)
@@ -193,17 +195,15 @@ def _catch_up(generation: Generation, feed: EventFeed, stop: Event) -> None:
             return
 
 
-def _compare(
-    generation: Generation,
-) -> tuple[int | None, bool | None]:
-    """The live generation's number, and whether both agree where the one behind stands."""
+def _compare(generation: Generation) -> bool | None:
+    """Whether the live generation agrees, where the one behind stands; None where there is none."""
     connection, projection = generation.connection, generation.projection
     live = pointer(connection, projection.name)
     if live is None:
-        return None, None
+        return None
     checkpoints = load_checkpoints(connection, projection.name, live.generation)
     if not checkpoints or not tables_exist(connection, projection, live.generation):
-        return live.generation, None
+        return None
     position = min(generation.watermark, *(each.position for each in checkpoints.values()))
     old, new = (
         summary(connection, projection, number, position)
@@ -217,16 +217,20 @@ def _compare(
             old,
             new,
         )
-    return live.generation, old == new
+    return bool(old == new)
 
 
-def _swap(swapping: Connection[Any], generation: Generation, feed: EventFeed, stop: Event) -> None:
+def _swap(
+    swapping: Connection[Any], generation: Generation, feed: EventFeed, stop: Event
+) -> int | None:
     """Moves the pointer, with the live checkpoints held still: no reader sees time go back.
 
     The old worker waits on its checkpoint meanwhile, finds it gone, and reads the pointer again.
+    Gives the old generation's number.
     """
     name = generation.projection.name
     with swapping.transaction():
+        hold_pointers(swapping)
         live = pointer(swapping, name)
         if live is not None:
             checkpoints = load_checkpoints(swapping, name, live.generation, lock=True)
@@ -236,6 +240,7 @@ def _swap(swapping: Connection[Any], generation: Generation, feed: EventFeed, st
                     _catch_up(generation, feed, stop)
             delete_checkpoints(swapping, name, live.generation)
         set_pointer(swapping, name, Pointer(generation.number, feed.name, feed.partitions))
+    return live.generation if live else None
 
 
 def _of_this_history(old: Generation, feed: EventFeed) -> bool:

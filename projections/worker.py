@@ -32,6 +32,14 @@ WAIT_S: Final = 0.5
 STANDBY_S: Final = 0.5
 BACK_OFF_S: Final = (0.1, 5.0)
 
+_AWAY: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # Somebody drops tables under our hands.
+    psycopg.errors.UndefinedTable,
+    psycopg.InternalError,
+)
+
 
 class Applied(NamedTuple):
     """What one transaction applied, for metrics."""
@@ -79,8 +87,10 @@ class Worker:
                     if self._own(connection):
                         pause_s = BACK_OFF_S[0]
                         self._work(connection)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                log.warning("%s: PostgreSQL is away: %s", self._projection.name, error)
+            except _AWAY as error:
+                log.warning(
+                    "%s: PostgreSQL or its tables are away: %s", self._projection.name, error
+                )
                 self._stop.wait(pause_s)
                 pause_s = min(pause_s * 2, BACK_OFF_S[1])
 
@@ -104,7 +114,7 @@ class Worker:
                 try:
                     generation.check_history(feed)
                     self._follow(generation, feed)
-                except (LostCheckpoint, psycopg.errors.UndefinedTable) as lost:
+                except LostCheckpoint as lost:
                     log.info("%s: %s; reading the pointer again", self._projection.name, lost)
                 except Halted as halted:
                     self._halt(generation, halted)

@@ -122,9 +122,8 @@ def killed_while_applying(dsn: str, name: str, chance: random.Random) -> int:
         connection = connect(dsn, "tally test")
         feed = Twice(store_feed(dsn), random.Random(seed))
         generation = live_generation(connection, projection, feed)
-        while records := feed.read(generation.positions, batch):
-            if not generation.apply(records):
-                break
+        while generation.watermark < feed.end():
+            generation.apply(feed.read(generation.positions, batch))
         os._exit(0)
     finally:
         os._exit(1)
