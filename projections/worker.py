@@ -29,6 +29,8 @@ BATCH: Final = 2_000
 CATCH_UP_BATCH: Final = 10_000
 WAIT_S: Final = 0.5
 """Longest wait for news: how long a stop takes, and a pointer moved by a rebuild goes unseen."""
+PACE_S: Final = 0.005
+"""Pause after a small batch: it bounds the transactions a second, and is what a read may lag."""
 STANDBY_S: Final = 0.5
 BACK_OFF_S: Final = (0.1, 5.0)
 
@@ -134,6 +136,9 @@ class Worker:
                 limit = CATCH_UP_BATCH
                 continue
             limit = BATCH
+            if new:
+                # Under load this makes one transaction of what would be several small ones.
+                self._stop.wait(PACE_S)
             feed.wait(WAIT_S)
             if not new and not self._is_live(generation):
                 raise LostCheckpoint(f"generation {generation.number} is not live any more")
