@@ -11,13 +11,13 @@ import json
 import re
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.fixtures.fix_folders import open_folder
 from tests.fixtures.fix_tally import PROGRAM, ROOT, Up, environment
 
 PAGES = ("README.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/*.md"))))
@@ -59,9 +59,7 @@ class Reader(NamedTuple):
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Reader]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # as root the embedded server runs as another user
+    with open_folder() as folder:
         tally = folder / ".venv" / "bin" / "tally"
         tally.parent.mkdir(parents=True)
         tally.write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n')

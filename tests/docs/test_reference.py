@@ -63,7 +63,9 @@ def test_every_command_of_tally_is_documented() -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    exposed = Metrics().exposition(queued=0, status={"end": 0, "projections": {}}, pool={})
+    exposed = Metrics().exposition(
+        queued=0, status={"end": 0, "projections": {}}, halted={}, pool={}
+    )
     names = set(re.findall(r"^# TYPE (\w+) \w+$", exposed.decode(), re.MULTILINE))
     documented = set(re.findall(r"`(tally_\w+)`", page("operations")))
     assert {name for name in names if not name.endswith("_created")} <= documented

@@ -25,12 +25,13 @@ def test_a_full_queue_is_told_at_once_and_keeps_no_key(fresh_store: Store) -> No
                 blocker.rollback()
                 answers = [each.result() for each in sent]
         refused = [answer for answer in answers if answer.status_code == 503]
-        assert len(refused) == 6
+        # One waits; another is with the writer, unless all came before it had taken the first.
+        assert len(refused) in (6, 7)
         assert {answer.json()["code"] for answer in refused} == {"overloaded"}
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
         again = [api.pay("cash", "alice", 1, key=f"k{n}") for n in range(8)]
         assert [answer.status_code for answer in again] == [201] * 8
-        assert sum("Idempotent-Replayed" in answer.headers for answer in again) == 2
+        assert sum("Idempotent-Replayed" in answer.headers for answer in again) == 8 - len(refused)
 
 
 def test_a_store_that_is_away_is_503_and_comes_back(fresh_store: Store) -> None:
@@ -38,7 +39,8 @@ def test_a_store_that_is_away_is_503_and_comes_back(fresh_store: Store) -> None:
         api.open("cash", overdraft_limit=None)
         api.open("alice")
         with psycopg.connect(fresh_store.owner_dsn, autocommit=True) as owner:
-            owner.execute("ALTER ROLE tally_app CONNECTION LIMIT 0")
+            # Of this database alone: other tests have theirs on the same server.
+            owner.execute(f"REVOKE CONNECT ON DATABASE {fresh_store.name} FROM PUBLIC")
             try:
                 owner.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -52,5 +54,5 @@ def test_a_store_that_is_away_is_503_and_comes_back(fresh_store: Store) -> None:
                     assert (read.status_code, read.json()["code"]) == (503, "store_unavailable")
                 assert api.get("/livez").status_code == 200
             finally:
-                owner.execute("ALTER ROLE tally_app CONNECTION LIMIT -1")
+                owner.execute(f"GRANT CONNECT ON DATABASE {fresh_store.name} TO PUBLIC")
         assert api.pay("cash", "alice", 1, key="k").status_code == 201
