@@ -39,6 +39,7 @@ from projections.worker import run_projections
 
 WRITER_POOL: Final = 3
 """The writer's connection, one for its turn while a batch goes on, one for snapshots."""
+KEY_POOL: Final = 2
 MAX_WAITING_READS: Final = 1_000
 """Reads that wait for a connection; one beyond them is refused at once."""
 READ_TIMEOUT_S: Final = 15.0
@@ -83,6 +84,16 @@ def compose(
                     statement_s=READ_TIMEOUT_S,
                 )
             )
+            # Of their own: no command waits for its key behind reads that take long.
+            for_keys = await stack.enter_async_context(
+                ReadPool(
+                    dsn,
+                    size=KEY_POOL,
+                    max_waiting=MAX_WAITING_READS,
+                    timeout_s=settings.store_timeout_s,
+                    statement_s=settings.store_timeout_s,
+                )
+            )
             events = EventLog(pool, EventMapper())
             announced = AnnouncedEnd(dsn)
             await announced.start()
@@ -94,7 +105,7 @@ def compose(
                 events=events,
                 announced=announced,
                 reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),
-                keys=_key_ring(KeyLookup(pool, key_hashes)),
+                keys=_key_ring(KeyLookup(for_keys, key_hashes)),
                 metrics=metrics,
                 stopping=stopping,
             )

@@ -24,7 +24,7 @@ async def prepare(rest: Rest, api: Api) -> None:
     await rest.open(api, *(f"c{number}" for number in range(CLIENTS)))
 
 
-async def under_load(rest: Rest, api: Api, go_on: Callable[[], bool]) -> dict[str, Reply]:
+async def under_load(rest: Rest, go_on: Callable[[], bool], *apis: Api) -> dict[str, Reply]:
     """Clients pay and draw at random, each in turn, while `go_on()`; gives the answers by key."""
     answers: dict[str, Reply] = {}
 
@@ -33,7 +33,7 @@ async def under_load(rest: Rest, api: Api, go_on: Callable[[], bool]) -> dict[st
         while count < MIN_PAYMENTS or go_on():
             key, amount = f"{number}-{count}", chance.randint(1, 100)
             way = ("cash", own) if chance.random() < 0.6 else (own, "cash")
-            answers[key] = await rest.pay(api, *way, amount, key)
+            answers[key] = await rest.pay(apis[number % len(apis)], *way, amount, key)
             count += 1
 
     await asyncio.gather(*(client(number) for number in range(CLIENTS)))
@@ -87,9 +87,10 @@ async def assert_nothing_doubled_or_lost(
 def test_a_line_cut_in_mid_append_doubles_nothing_and_loses_nothing(
     system: System, new_proxy: Callable[[str], Proxy], scaled: Scaled, figure: Figure
 ) -> None:
+    """Another process races on the same store, so that a cut meets lost races, too."""
     wanted = scaled(200)
     proxy = new_proxy(system.store.app_dsn)
-    api = system.api(dsn=proxy.dsn)
+    api, other = system.api(dsn=proxy.dsn), system.api()
     chance = random.Random(5)
 
     def fate() -> Fate:
@@ -105,7 +106,7 @@ def test_a_line_cut_in_mid_append_doubles_nothing_and_loses_nothing(
         async with system.rest() as rest:
             await prepare(rest, api)
             proxy.fate = fate
-            answers = await under_load(rest, api, lambda: cuts() < wanted)
+            answers = await under_load(rest, lambda: cuts() < wanted, api, other)
             proxy.fate = lambda: Fate.PASS
             await assert_nothing_doubled_or_lost(system, rest, api, answers)
             figure("lines cut in mid-append", cuts())
@@ -133,7 +134,7 @@ def test_a_store_that_is_away_is_told_in_time_and_found_again(
         async with system.rest() as rest:
             await prepare(rest, api)
             over = False
-            load = asyncio.create_task(under_load(rest, api, lambda: not over))
+            load = asyncio.create_task(under_load(rest, lambda: not over, api))
             back_s: list[float] = []
             for _ in range(times_away):
                 await asyncio.sleep(0.2)
@@ -170,7 +171,7 @@ def test_an_append_that_is_never_answered_is_given_up_in_time(
         async with system.rest() as rest:
             await prepare(rest, api)
             proxy.once(fate)
-            answers = await under_load(rest, api, lambda: False)
+            answers = await under_load(rest, lambda: False, api)
             assert proxy.held.is_set()
             await assert_nothing_doubled_or_lost(system, rest, api, answers)
             figure(f"slowest answer, an append held {fate.name[5:].lower()}, s", rest.slowest_s)
@@ -192,10 +193,11 @@ def test_a_store_that_goes_silent_is_told_in_time(
         async with system.rest() as rest:
             await prepare(rest, api)
             over = False
-            load = asyncio.create_task(under_load(rest, api, lambda: not over))
+            load = asyncio.create_task(under_load(rest, lambda: not over, api))
             await asyncio.sleep(0.5)
             proxy.silent = True
-            await reached(lambda: rest.troubles["store_unavailable"] >= CLIENTS)
+            await reached(lambda: rest.troubles["store_unavailable"] >= 2 * CLIENTS)
+            commands_s = rest.slowest_s
             read = await rest.send(api, "GET", "/v1/accounts/c1/balance")
             assert (read.status, read.body["code"]) == (503, "store_unavailable")
             proxy.silent = False
@@ -206,8 +208,9 @@ def test_a_store_that_goes_silent_is_told_in_time(
                 one["account"]: one["posted"] for one in await rest.all(api, "/v1/balances")
             }
             assert sum(balances.values()) == 2 * balances["cash"]
-            figure("slowest answer while the store was silent, s", rest.slowest_s)
-            assert rest.slowest_s < 20
+            figure("slowest command while the store was silent, s", commands_s)
+            assert commands_s < 10
+            assert rest.slowest_s < 20  # a read may take 15
 
     asyncio.run(run())
 

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import Callable
 
 import aiohttp
@@ -46,7 +45,7 @@ def test_a_process_whose_writer_died_ends_at_once(system: System) -> None:
 
 @pytest.mark.slow
 def test_sigterm_answers_what_was_taken_and_nothing_else(
-    system: System, new_proxy: Callable[[str], Proxy], figure: Figure
+    system: System, new_proxy: Callable[[str], Proxy]
 ) -> None:
     proxy = new_proxy(system.store.app_dsn)
     api = system.api(dsn=proxy.dsn)
@@ -73,9 +72,7 @@ def test_sigterm_answers_what_was_taken_and_nothing_else(
             assert not rest.troubles
 
     asyncio.run(run())
-    began = time.monotonic()
     assert api.process.wait(30) == 0
-    figure("from the last answer to the end of the process, s", time.monotonic() - began)
     settled = "SELECT count(*) FROM tally.events WHERE type = 'tally.payment.settled.v1'"
     assert system.rows(settled) == [(51,)]
 
