@@ -93,5 +93,11 @@ def copy_rows(
             copy.write_row(row)
 
 
+def numbers(values: Iterable[int | None]) -> str:
+    """An array of integers as PostgreSQL reads it; psycopg, value by value, takes seven times as
+    long, which was an eighth of a rebuild."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
 def _run(connection: Connection[Any], projection: Projection, generation: int, file: str) -> None:
     connection.execute(sql((projection.folder / file).read_text("utf-8"), generation))

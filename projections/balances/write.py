@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from projections.balances.fold import Balance, Known, Opened, fold, needed
 from projections.feed import Record
-from projections.tables import copy_rows, sql
+from projections.tables import copy_rows, numbers, sql
 
 _KNOWN = """
 SELECT account, normal_side, position, version, posted, pending_debit, pending_credit, available
@@ -52,7 +52,10 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
     if folded.current:
         moved = connection.execute(
             sql(_UPDATE, generation),
-            (list(folded.current), *map(list, zip(*folded.current.values(), strict=True))),
+            (
+                list(folded.current),
+                *map(numbers, zip(*folded.current.values(), strict=True)),
+            ),
         )
         if moved.rowcount != len(folded.current):
             raise LookupError("an event is of an account that was never opened")

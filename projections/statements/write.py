@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from projections.feed import Record
 from projections.statements.fold import Day, Sums, Totals, fold, needed
-from projections.tables import copy_rows, sql
+from projections.tables import copy_rows, numbers, sql
 
 _TOTALS = """
 SELECT account, debits, credits, off_debits, off_credits
@@ -89,7 +89,7 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
             ((*day, position, *sums) for day, position, sums in folded.off),
         )
     if folded.totals:
-        sums = map(list, zip(*map(_flat, folded.totals.values()), strict=True))
+        sums = map(numbers, zip(*map(_flat, folded.totals.values()), strict=True))
         connection.execute(sql(_SET_TOTALS, generation), (list(folded.totals), *sums))
 
 
