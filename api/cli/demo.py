@@ -122,6 +122,8 @@ async def _read(client: Client, town: Town) -> dict[str, Any]:
 def _scratch_product() -> Iterator[Path]:
     """A product on a folder of its own, as long as the block runs."""
     with tempfile.TemporaryDirectory(prefix="tally-demo-") as folder:
+        # As root, the embedded server runs as another user, who has to get through.
+        Path(folder).chmod(0o711)
         data = Path(folder) / "tally"
         up = subprocess.Popen(  # noqa: S603 (ourselves)
             [*PROGRAM, "up", "--json", "--port", "0", "--data", str(data)],

@@ -156,4 +156,5 @@ def test_the_demo_on_scratch_leaves_nothing(tmp_path: Path) -> None:
     assert {"account_frozen", "insufficient_funds"} <= day["refused"].keys()
     assert sum(day["balances"].values()) == 2 * day["balances"]["bank"]
     assert list(tmp_path.iterdir()) == []
+    assert "its data are" not in ran.err  # somewhere else, where they would stay
     assert processes_of(tmp_path) == set()
