@@ -23,7 +23,8 @@ class Reply(NamedTuple):
 
     status: int
     code: str | None
-    replayed: bool
+    known: bool
+    """Whether it had been decided before this client first sent it."""
     body: bytes
 
     @property
@@ -61,13 +62,13 @@ class Client:
                 async with self._session.post(url, data=body, headers=headers) as response:
                     content = await response.read()
                     status = response.status
+                    # After a lost answer a replay is of the command that this client sent.
+                    known = deadline is None and "Idempotent-Replayed" in response.headers
                     if status < 300:
-                        replayed = "Idempotent-Replayed" in response.headers
-                        return Reply(status, None, replayed, content)
+                        return Reply(status, None, known, content)
                     code = _code(content)
                     if status < 500 and status != 429:
-                        replayed = "Idempotent-Replayed" in response.headers
-                        return Reply(status, code, replayed, content)
+                        return Reply(status, code, known, content)
                     trouble = f"it answers {status} {code}"
             except _UNREACHABLE as error:
                 trouble = str(error) or type(error).__name__

@@ -112,6 +112,6 @@ def _show(outcome: Outcome, seconds: float) -> None:
     rate = outcome.rows / seconds if seconds else 0
     out.print(f"{outcome.rows:,} rows in {seconds:,.1f} s, {rate:,.0f} a second.")
     if outcome.rows and outcome.replayed == outcome.rows:
-        out.print("Nothing new: every row had been decided before, nothing was posted again.")
+        out.print("Nothing new: an earlier import had decided every row, nothing was posted again.")
     elif outcome.replayed:
-        out.print(f"{outcome.replayed:,} of them had been decided before; none was posted twice.")
+        out.print(f"{outcome.replayed:,} of them an earlier import had decided: none posted twice.")

@@ -46,7 +46,7 @@ def test_a_file_imported_twice_is_posted_once(product: Up, tmp_path: Path) -> No
     decided = {"rows": 6, "settled": 2, "refused": {"insufficient_funds": 1}}
     assert imported(product, file) == decided | {"replayed": 0}
     assert posted(product, "twice:alice") == 3950
-    assert imported(product, file) == decided | {"replayed": 6}
+    assert imported(product, file) == {"rows": 6, "settled": 0, "refused": {}, "replayed": 6}
     assert posted(product, "twice:alice") == 3950
     shown = tally("import", str(file), "--data", str(product.data))
     assert "Nothing new" in shown.out
@@ -72,7 +72,7 @@ def test_an_id_used_for_another_payment_is_told_with_its_line(product: Up, tmp_p
     file.write_text(DAY.format(p="reused").replace("10.50", "10.51"))
     ran = tally("import", str(file), "--json", "--data", str(product.data))
     assert ran.code == 1
-    assert ran.json["refused"] == {"idempotency_key_reused": 1, "insufficient_funds": 1}
+    assert ran.json["refused"] == {"idempotency_key_reused": 1}
     assert "line 6: idempotency_key_reused" in ran.err
     assert posted(product, "reused:bob") == 1050
 

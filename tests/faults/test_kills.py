@@ -185,7 +185,6 @@ def test_an_import_killed_over_and_over_ends_as_one_that_was_not(
     figure("kill -9 in mid-import", killer.kills)
     figure("… of the API between append and answer", in_between)
     figure("… of a worker", killer.of_worker)
-    figure("rows of that import decided in a life before", told["replayed"])
     assert in_between * 3 >= kills
     assert (told["settled"], told["refused"]) == (
         file.settled,
@@ -193,7 +192,7 @@ def test_an_import_killed_over_and_over_ends_as_one_that_was_not(
     )
     again = summary(importing(system, api, file))
     assert again["replayed"] == again["rows"] == told["rows"]
-    assert [again[name] for name in ("settled", "refused")] == [told["settled"], told["refused"]]
+    assert (again["settled"], again["refused"]) == (0, {})
 
     end = system.assert_positions_have_no_gap()
     accounts = len(PEOPLE) + len(UNLIMITED)

@@ -24,9 +24,10 @@ class Outcome:
 
     rows: int = 0
     settled: int = 0
+    """Payments that this import made."""
     refused: Counter[str] = field(default_factory=Counter)
     replayed: int = 0
-    """Rows that had been decided before, by an earlier import or an answer that was lost."""
+    """Rows that an earlier import had decided: they count neither as settled nor as refused."""
     undecided: int = 0
     """Rows the product would not decide, such as one whose id was used for another payment."""
     shown: list[str] = field(default_factory=list)
@@ -125,8 +126,9 @@ class Sender:
         if not request.counted:
             return
         outcome.rows += 1
-        outcome.replayed += reply.replayed
-        if not decided or (pays and not reply.ok):
+        if decided and reply.known:
+            outcome.replayed += 1
+        elif not decided or (pays and not reply.ok):
             outcome.refused[reply.code or ""] += 1
         elif pays:
             outcome.settled += 1
