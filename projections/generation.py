@@ -40,6 +40,7 @@ _SETTINGS: Final = " ".join(
         # of the server both are a moment older, together.
         "-c synchronous_commit=off",
         "-c idle_in_transaction_session_timeout=60s",
+        "-c lock_timeout=30s",
     )
 )
 

@@ -39,9 +39,11 @@ from projections.tables import (
     summary,
     tables_exist,
 )
-from projections.worker import CATCH_UP_BATCH, OpenFeed, collect_rarely
+from projections.worker import OpenFeed, collect_rarely
 
 log = logging.getLogger("tally.projections")
+
+BATCH: Final = 10_000
 
 READERS_S: Final = 60.0
 """How long the old tables are kept for readers that began before the swap, at the most."""
@@ -167,14 +169,14 @@ def _fill(
     """Applies all there is; goes on until a batch comes back short."""
     started, total = time.monotonic(), feed.end()
     applied = 0
-    while records := feed.read(generation.positions, CATCH_UP_BATCH):
+    while records := feed.read(generation.positions, BATCH):
         if stop.is_set():
             raise RebuildStopped(generation.projection.name)
         applied += generation.apply(records)
         if generation.watermark >= total:
             total = feed.end()
         progress(Progress(generation.watermark, total, applied / (time.monotonic() - started)))
-        if len(records) < CATCH_UP_BATCH // 2:
+        if len(records) < BATCH // 2:
             return
 
 
@@ -187,11 +189,11 @@ def _index(generation: Generation) -> None:
 
 
 def _catch_up(generation: Generation, feed: EventFeed, stop: Event) -> None:
-    while records := feed.read(generation.positions, CATCH_UP_BATCH):
+    while records := feed.read(generation.positions, BATCH):
         if stop.is_set():
             raise RebuildStopped(generation.projection.name)
         generation.apply(records)
-        if len(records) < CATCH_UP_BATCH // 2:
+        if len(records) < BATCH // 2:
             return
 
 
