@@ -53,11 +53,11 @@ def test_the_distribution_can_not_be_uploaded_by_mistake() -> None:
     assert "Private :: Do Not Upload" in PROJECT["classifiers"]
 
 
-def test_the_domain_imports_the_standard_library_and_eventsourcing_alone() -> None:
-    allowed = {*sys.stdlib_module_names, "eventsourcing", "domain"}
-    imported = {
+def imported(*folders: str) -> set[tuple[str, str]]:
+    """What the folders import that is not the standard library's: top-level name, file."""
+    found = {
         (name.partition(".")[0], str(file.relative_to(ROOT)))
-        for file in tracked("domain/*.py")
+        for file in tracked(*(f"{folder}/*.py" for folder in folders))
         for node in ast.walk(ast.parse(file.read_text()))
         for name in (
             [alias.name for alias in node.names]
@@ -67,7 +67,22 @@ def test_the_domain_imports_the_standard_library_and_eventsourcing_alone() -> No
             else []
         )
     }
-    assert {(name, file) for name, file in imported if name not in allowed} == set()
+    return {(name, file) for name, file in found if name not in sys.stdlib_module_names}
+
+
+def test_the_domain_imports_the_standard_library_and_eventsourcing_alone() -> None:
+    allowed = {"eventsourcing", "domain"}
+    assert {(name, file) for name, file in imported("domain") if name not in allowed} == set()
+
+
+def test_what_is_imported_is_asked_for_by_its_name() -> None:
+    asked = {_name(one) for one in PROJECT["dependencies"]} | {"psycopg-pool"}  # psycopg[pool]
+    for_tests = asked | {_name(one) for one in PROJECT["optional-dependencies"]["dev"]}
+    brought_by = importlib.metadata.packages_distributions()
+    for name, file in imported(*PACKAGES, "tests"):
+        if name not in (*PACKAGES, "tests"):
+            owners = {_name(owner) for owner in brought_by[name]}
+            assert owners & (for_tests if file.startswith("tests/") else asked), (name, file)
 
 
 def test_a_file_is_short_enough_to_be_read() -> None:
@@ -121,7 +136,7 @@ def test_the_locks_agree_and_cover_what_pyproject_asks_for() -> None:
 def _name(requirement: str) -> str:
     matched = re.match(r"[\w.-]+", requirement)
     assert matched
-    return matched[0].lower()
+    return matched[0].lower().replace("_", "-")
 
 
 def test_currencies_and_their_exponents_are_those_of_iso_4217() -> None:
