@@ -23,7 +23,8 @@ run: $(RUN)  ## everything in one terminal; make run ARGS="--port 9000"
 setup: $(RUN)  ## the virtual environment alone
 
 test: static  ## all that CI runs
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=10 --durations-min=10 --cov
+	@$(BIN)/python -m pytest --ignore=tests/benchmarks -n $(WORKERS) --dist loadfile \
+	  --durations=10 --durations-min=10 --cov
 
 check: static  ## format, lint, types, imports and fast tests: under a minute
 	@$(BIN)/python -m pytest -m "not slow" $(FAST)

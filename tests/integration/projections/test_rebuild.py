@@ -121,7 +121,7 @@ def test_nobody_sees_a_rebuild_but_for_its_end(
     fresh_store: Store, scaled: Callable[..., int], figure: Callable[..., None]
 ) -> None:
     """Readers loop and workers follow: no older position, no torn table, no error."""
-    history, dsn, over = busy(scaled(20_000)), fresh_store.app_dsn, Event()
+    history, dsn, over = busy(scaled(333_000)), fresh_store.app_dsn, Event()
     history.store(dsn)
 
     def pay() -> None:
