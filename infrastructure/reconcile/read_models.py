@@ -76,7 +76,7 @@ class ReadModels:
                     "metadata": account.metadata,
                     "status": account.status,
                     "version": account.version,
-                    "position": account.position,
+                    "position": account.told_position,
                 }
                 for name, account in replay.accounts.items()
             },

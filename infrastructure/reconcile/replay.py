@@ -55,6 +55,8 @@ class AccountReplay:
     status: str = "open"
     version: int = 0
     position: int = 0
+    told_position: int = 0
+    """Of its last event, or of the record of a command on it."""
     posted: int = 0
     debits: int = 0
     credits: int = 0
@@ -76,6 +78,7 @@ class AccountReplay:
         """Adds an event up, and says what it tells that isn't so."""
         entry = off = None
         self.version, self.position = event.originator_version, position
+        self.told_position = position
         match event:
             case AccountEntry():
                 entry, off = self._enter(position, event, found)
@@ -285,6 +288,8 @@ class Replay:
     def _check_record(self, position: int, event: CommandDecided) -> None:
         account = self.accounts.get(event.account)
         resource = account.resource() if account else {}
+        if account:
+            account.told_position = position
         if event.outcome == "accepted" and event.account_after != resource:
             differing = [
                 name

@@ -33,7 +33,10 @@ class Opened(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """Where an account's last event stands: version in its stream, position in the ledger."""
+    """The account's version, and where in the ledger it was last decided on.
+
+    A command's record counts too: it is the position that the command was answered with.
+    """
 
     version: int
     position: int
@@ -57,7 +60,11 @@ def fold(records: Iterable[Record]) -> Folded:
         match event:
             case AccountEntry():
                 pass
-            case PaymentDecided() | CommandDecided():
+            case PaymentDecided():
+                continue
+            case CommandDecided():
+                version = event.account_after["version"]
+                folded.moved[event.account] = Moved(version, position)
                 continue
             case AccountOpened():
                 folded.opened.append(

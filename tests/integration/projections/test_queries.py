@@ -52,8 +52,8 @@ def test_an_account_is_shown_as_its_command_was_answered(fresh_store: Store) -> 
     dsn = filled(fresh_store, history)
     alice = viewing(dsn, "accounts", lambda view: account(view, "alice"))
     bob = viewing(dsn, "accounts", lambda view: account(view, "bob"))
-    assert alice == {**account_resource(history.accounts["alice"]), "position": 8}
-    assert bob == {**account_resource(history.accounts["bob"]), "position": 10}
+    assert alice == {**account_resource(history.accounts["alice"]), "position": 9}
+    assert bob == {**account_resource(history.accounts["bob"]), "position": 11}
     assert viewing(dsn, "accounts", lambda view: account(view, "carol")) is None
 
 

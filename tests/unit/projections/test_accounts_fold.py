@@ -11,7 +11,7 @@ def test_an_opened_account_keeps_its_terms() -> None:
     assert opened == ("alice", "EUR", "credit", START, 1, 5, 900, {"tier": "gold"})
 
 
-def test_version_and_position_move_with_every_event_of_the_account() -> None:
+def test_version_and_position_move_with_every_event_and_command_of_the_account() -> None:
     history = History().open("alice", "bob")
     history.pay(("alice", "bob", 30))
     folded = fold(history.records())
@@ -29,9 +29,14 @@ def test_changes_come_in_order() -> None:
         ("alice", {"status": "open"}),
         ("alice", {"status": "closed"}),
     ]
-    assert folded.moved == {"alice": Moved(5, 9)}
+    assert folded.moved == {"alice": Moved(5, 10)}
 
 
 def test_an_event_that_it_does_not_know_is_never_passed_over(unknown: Record) -> None:
     with pytest.raises(TypeError, match="unknown to accounts"):
         fold([unknown])
+
+
+def test_an_account_shows_the_position_that_its_command_was_answered_with() -> None:
+    history = History().open("alice")
+    assert fold(history.records()).moved == {"alice": Moved(1, history.end)}
