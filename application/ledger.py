@@ -105,7 +105,8 @@ class Ledger(Application[UUID]):
     def commit(self, batch: Batch) -> list[Answer | Exception]:
         """Appends the batch and gives the answers, in order. Raises as LedgerStore.insert_events.
 
-        Nothing in the ledger changes where it raises.
+        Where the append raises, nothing in the ledger has changed. Reading what was decided before
+        may raise after it: the next try then finds this batch's commands by their keys.
         """
         if batch.events:
             self.events.put(batch.events, decided_at=batch.decided_at, recorded_at=batch.now)
