@@ -33,7 +33,7 @@ from infrastructure.settings import Settings
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 from infrastructure.store_feed import StoreFeed
 from projections.reading import Reader
-from projections.rebuild import Progress, Rebuilt, rebuild
+from projections.rebuild import Filled, Rebuilt, rebuild
 from projections.registry import PROJECTIONS
 from projections.worker import run_projections
 
@@ -129,7 +129,7 @@ def rebuild_read_model(
     *,
     dsn: str,
     stop: Event,
-    progress: Callable[[Progress], None],
+    progress: Callable[[Filled], None],
 ) -> Rebuilt:
     """Builds the read model of this name anew, and swaps; see projections/rebuild.py."""
     return rebuild(

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
-from projections.feed import Record, UnreadableRecord, whole_commands
+from projections.feed import START, Mark, Progress, Record, UnreadableRecord, whole_commands
 
 CHANNEL: Final = "tally_events"
 
@@ -19,6 +19,8 @@ _READ: Final = b"""
 SELECT position, stream, version, type, recorded_at, payload FROM tally.events
 WHERE position > %s AND position <= %s ORDER BY position
 """
+
+_MARK: Final = b"SELECT position, stream || ':' || version, recorded_at FROM tally.events"
 
 _LONGEST_COMMAND: Final = 1024
 """More events than any one command has: looked at together where the limit is below it."""
@@ -39,6 +41,7 @@ class StoreFeed:
 
     name = "store"
     partitions = 1
+    progress: Progress | None = None
 
     def __init__(self, dsn: str, mapper: EventMapper, *, connect_timeout_s: int = 5) -> None:
         self._dsn = dsn
@@ -49,9 +52,9 @@ class StoreFeed:
         self._ahead: Future[_Page] | None = None
         self._fetcher = ThreadPoolExecutor(1, thread_name_prefix="store-feed")
 
-    def read(self, after: Mapping[int, int], limit: int) -> Sequence[Record]:
+    def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
         """See EventFeed. Raises psycopg.OperationalError where the store can't be reached."""
-        position = after.get(0, 0)
+        position = after[0].position
         page = self._take_ahead(position, limit)
         if page is None:
             page = self._fetcher.submit(self._fetch, position, limit).result()
@@ -59,9 +62,14 @@ class StoreFeed:
             self._ahead = self._fetcher.submit(self._fetch, page.records[-1].position, limit)
         return page.records
 
-    def end(self) -> int:
-        row = self._listen().execute("SELECT max(position) FROM tally.events").fetchone()
-        return int(row[0] or 0) if row else 0
+    def end(self) -> Progress:
+        row = self._listen().execute(_MARK + b" ORDER BY position DESC LIMIT 1").fetchone()
+        mark = Mark(*row) if row else START
+        return Progress(mark, {0: mark.position})
+
+    def find(self, mark: Mark) -> Mark | None:
+        row = self._listen().execute(_MARK + b" WHERE position = %s", (mark.position,)).fetchone()
+        return Mark(*row) if row else None
 
     def wait(self, timeout_s: float) -> None:
         if self._listening is None:

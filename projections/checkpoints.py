@@ -7,12 +7,11 @@ that writes the read model, by compare-and-set, so that each event has its effec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
-from projections.feed import Record
+from projections.feed import START, Mark
 
 ADVISORY_CLASS: Final = 1_952_541_810
 """First number of our two-number advisory locks; the second is made of the projection's name."""
@@ -31,26 +30,17 @@ CREATE TABLE IF NOT EXISTS tally_read.checkpoints (
     position        bigint  NOT NULL,
     event_id        text,
     recorded_at     timestamptz,
-    next_offset     bigint,
     halted_position bigint,
     halted_reason   text,
     PRIMARY KEY (projection, generation, partition)
 ) WITH (fillfactor = 50);
 """
 """`event_id` and `recorded_at` are those of the event at the position; NULL at position 0.
-`next_offset` is a hint for Kafka: the position decides. What halted a partition stands with it,
-and is gone with the next record applied."""
+What halted a partition stands with it, and is gone when the checkpoint moves on."""
 
 
 class LostCheckpoint(Exception):
     """Another worker moved the checkpoint, or a rebuild took its generation away."""
-
-
-class Checkpoint(NamedTuple):
-    partition: int
-    position: int
-    event_id: str | None
-    recorded_at: datetime | None
 
 
 class Pointer(NamedTuple):
@@ -94,57 +84,64 @@ def set_pointer(connection: Connection[Any], projection: str, to: Pointer) -> No
 
 
 def start_checkpoints(
-    connection: Connection[Any], projection: str, generation: int, partitions: int
+    connection: Connection[Any],
+    projection: str,
+    generation: int,
+    partitions: int,
+    mark: Mark = START,
 ) -> None:
-    """One checkpoint at zero for each partition."""
+    """One checkpoint for each partition, all at one mark."""
     connection.execute(
-        "INSERT INTO tally_read.checkpoints (projection, generation, partition, position)"
-        " SELECT %s, %s, partition, 0 FROM generate_series(0, %s - 1) AS partition",
-        (projection, generation, partitions),
+        "INSERT INTO tally_read.checkpoints"
+        " (projection, generation, partition, position, event_id, recorded_at)"
+        " SELECT %s, %s, partition, %s, %s, %s FROM generate_series(0, %s - 1) AS partition",
+        (projection, generation, *mark, partitions),
     )
 
 
 def load_checkpoints(
     connection: Connection[Any], projection: str, generation: int, *, lock: bool = False
-) -> dict[int, Checkpoint]:
-    """Checkpoints by partition; with `lock` no worker moves them until the transaction ends."""
+) -> dict[int, Mark]:
+    """Marks by partition; with `lock` no worker moves them until the transaction ends."""
     rows = connection.execute(
         "SELECT partition, position, event_id, recorded_at FROM tally_read.checkpoints"
         " WHERE projection = %s AND generation = %s ORDER BY partition"
         + (" FOR UPDATE" if lock else ""),
         (projection, generation),
     ).fetchall()
-    return {row[0]: Checkpoint(*row) for row in rows}
+    return {partition: Mark(*mark) for partition, *mark in rows}
 
 
 def move_checkpoints(
     connection: Connection[Any],
     projection: str,
     generation: int,
-    expected: Mapping[int, int],
-    last: Mapping[int, Record],
+    expected: Mapping[int, Mark],
+    moved: Mapping[int, Mark],
 ) -> None:
-    """Moves each partition from the position expected to that of the last record applied.
+    """Moves each of these partitions from the mark expected.
 
     Raises LostCheckpoint where one stands elsewhere: what was applied must be rolled back.
     """
-    for partition, record in last.items():
-        moved = connection.execute(
-            "UPDATE tally_read.checkpoints SET position = %s, event_id = %s, recorded_at = %s,"
-            " halted_position = NULL, halted_reason = NULL"
-            " WHERE projection = %s AND generation = %s AND partition = %s AND position = %s",
-            (
-                record.position,
-                record.event_id,
-                record.event.timestamp,
-                projection,
-                generation,
-                partition,
-                expected[partition],
-            ),
-        )
-        if moved.rowcount != 1:
-            raise LostCheckpoint(f"{projection} generation {generation} partition {partition}")
+    marks = [list(each) for each in zip(*moved.values(), strict=True)]
+    done = connection.execute(
+        "UPDATE tally_read.checkpoints AS c"
+        " SET position = m.position, event_id = m.event_id, recorded_at = m.recorded_at,"
+        " halted_position = NULL, halted_reason = NULL"
+        " FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[])"
+        " AS m (partition, expected, position, event_id, recorded_at)"
+        " WHERE c.projection = %s AND c.generation = %s"
+        " AND c.partition = m.partition AND c.position = m.expected",
+        (
+            list(moved),
+            [expected[partition].position for partition in moved],
+            *marks,
+            projection,
+            generation,
+        ),
+    )
+    if done.rowcount != len(moved):
+        raise LostCheckpoint(f"{projection} generation {generation} partitions {list(moved)}")
 
 
 def halt_checkpoint(

@@ -7,9 +7,30 @@ other. A contract suite (tests/contracts) holds every adapter to what stands her
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
 
 from domain.events import AccountEntry, CommandDecided, LedgerEvent, PaymentDecided
+
+
+class Mark(NamedTuple):
+    """A place in the ledger's order, and which event stands there: everything up to it."""
+
+    position: int
+    event_id: str | None = None
+    """`stream:version` of the event; None at position 0, as the time."""
+    recorded_at: datetime | None = None
+
+
+START: Final = Mark(0)
+
+
+class Progress(NamedTuple):
+    """How far the whole feed is: every event up to the mark is there to be read."""
+
+    mark: Mark
+    last: Mapping[int, int]
+    """By partition: the position of its last record at or before the mark; 0 where it has none."""
 
 
 class Record(NamedTuple):
@@ -31,14 +52,23 @@ class Record(NamedTuple):
         """`stream:version`: the same for ever, wherever the record came from."""
         return f"{self.event.originator_id}:{self.event.originator_version}"
 
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.position, self.event_id, self.event.timestamp)
+
 
 class UnreadableRecord(Exception):
     """The record after the last one read can't be made into an event; it is never skipped."""
 
-    def __init__(self, position: int, reason: str) -> None:
+    def __init__(self, position: int, reason: str, partition: int = 0) -> None:
         super().__init__(f"position {position}: {reason}")
         self.position = position
         self.reason = reason
+        self.partition = partition
+
+
+class FeedAway(Exception):
+    """The feed can't be read for now, or isn't as far as it is asked for: try again later."""
 
 
 class EventFeed(Protocol):
@@ -47,16 +77,25 @@ class EventFeed(Protocol):
     name: str
     """`store` or `kafka`: kept with the checkpoints, which mean something to that feed alone."""
     partitions: int
+    progress: Progress | None
+    """The newest that was seen; None where a feed's own records say all (the store's)."""
 
-    def read(self, after: Mapping[int, int], limit: int) -> Sequence[Record]:
-        """Up to `limit` records after the given position of each partition; empty at the end.
+    def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
+        """Up to `limit` records after the marks, of the partitions named, by position.
 
-        A batch ends where a command's events end, where the feed can tell (a command longer
-        than `limit` comes whole). Raises UnreadableRecord where the next one can't be decoded.
+        Empty where nothing is at hand: `end` says whether more is to come. A batch ends where a
+        command's events end, where the feed can tell (a command longer than `limit` comes whole).
+        Raises UnreadableRecord where the next one can't be decoded, FeedAway.
         """
 
-    def end(self) -> int:
-        """Position of the last event there is; 0 where there is none."""
+    def end(self) -> Progress:
+        """How far the feed is by now. Raises FeedAway."""
+
+    def find(self, mark: Mark) -> Mark | None:
+        """What the feed has at the mark's position; None where it has nothing there.
+
+        Raises FeedAway where it is a mirror that isn't as far yet.
+        """
 
     def wait(self, timeout_s: float) -> None:
         """Returns when there may be more to read, at the latest after that time."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg import Connection
 
 from projections.checkpoints import (
-    Checkpoint,
     LostCheckpoint,
     Pointer,
     delete_checkpoints,
@@ -22,7 +21,8 @@ from projections.checkpoints import (
     set_pointer,
     start_checkpoints,
 )
-from projections.feed import EventFeed, Record
+from projections.feed import START, EventFeed, Mark, Progress, Record
+from projections.ownership import workers_of
 from projections.tables import (
     Projection,
     create_indexes,
@@ -41,11 +41,17 @@ _SETTINGS: Final = " ".join(
         "-c synchronous_commit=off",
         "-c idle_in_transaction_session_timeout=60s",
         "-c lock_timeout=30s",
+        # A worker whose machine is gone must not keep its partitions for hours.
+        "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2",
     )
 )
 
 _OF_THE_EVENT: Final = (psycopg.DataError, psycopg.IntegrityError)
 """What PostgreSQL refuses because of what an event says; all else is its own affair."""
+
+
+class OtherFeed(Exception):
+    """The read model is kept from another feed, and can't be kept from this one for now."""
 
 
 class Halted(Exception):
@@ -73,58 +79,68 @@ def connect(dsn: str, name: str) -> Connection[Any]:
 
 
 class Generation:
-    """One generation of a read model on its way along the feed."""
+    """One generation of a read model, or some partitions of it, on its way along the feed."""
 
     def __init__(
         self,
         connection: Connection[Any],
         projection: Projection,
         number: int,
-        checkpoints: dict[int, Checkpoint],
+        marks: Mapping[int, Mark],
     ) -> None:
         self.connection = connection
         self.projection = projection
         self.number = number
-        self.positions = {each.partition: each.position for each in checkpoints.values()}
-        self.checkpoints = checkpoints
+        self.marks = dict(marks)
+        """By partition: everything up to here is applied."""
 
     @property
     def watermark(self) -> int:
-        return min(self.positions.values())
+        return min(mark.position for mark in self.marks.values())
+
+    def of(self, partitions: Collection[int]) -> Generation:
+        """These partitions of it alone."""
+        marks = {partition: self.marks[partition] for partition in partitions}
+        return Generation(self.connection, self.projection, self.number, marks)
 
     def check_history(self, feed: EventFeed) -> None:
-        """Raises Halted where the feed has another event at a checkpoint than was applied."""
-        for partition, checkpoint in self.checkpoints.items():
-            if checkpoint.position == 0:
+        """Raises Halted where the feed has another event at a checkpoint than was applied.
+
+        Raises FeedAway where the feed isn't as far yet.
+        """
+        looked_at: set[Mark] = set()
+        for partition, mark in self.marks.items():
+            if mark.position == 0 or mark in looked_at:
                 continue
-            found = _record_at(feed, partition, checkpoint.position, self.positions)
-            if found is None or (found.event_id, found.event.timestamp) != (
-                checkpoint.event_id,
-                checkpoint.recorded_at,
-            ):
+            looked_at.add(mark)
+            found = feed.find(mark)
+            if found != mark:
                 raise Halted(
-                    checkpoint.position,
-                    f"the {feed.name} has another history: its event {checkpoint.position} is"
+                    mark.position,
+                    f"the {feed.name} has another history: its event {mark.position} is"
                     f" {found.event_id if found else 'missing'}, the read model was made of"
-                    f" {checkpoint.event_id}; was a backup restored? Rebuild this read model",
+                    f" {mark.event_id}; was a backup restored? Rebuild this read model",
                     partition,
                 )
 
-    def apply(self, records: Sequence[Record]) -> int:
+    def apply(self, records: Sequence[Record], progress: Progress | None = None) -> int:
         """Applies what is new among the records in one transaction; gives how many were new.
 
-        Raises LostCheckpoint, or Halted with the position of what can't be applied: everything
-        before it has been applied then.
+        Partitions that have all their records up to the progress move on to it. Raises
+        LostCheckpoint, or Halted with the position of what can't be applied: everything before
+        it has been applied then.
         """
         new = self._new(records)
-        if not new:
+        moved = self._moved(new, progress)
+        if not moved:
             return 0
         try:
-            self._apply(new)
+            self._apply(new, moved)
         except LostCheckpoint:
             raise
         except Exception as error:
-            if isinstance(error, psycopg.Error) and not isinstance(error, _OF_THE_EVENT):
+            away = isinstance(error, psycopg.Error) and not isinstance(error, _OF_THE_EVENT)
+            if away or not new:
                 raise
             commands = _commands(new)
             if len(commands) == 1:
@@ -136,18 +152,26 @@ class Generation:
                 self.apply(command)
         return len(new)
 
-    def _apply(self, new: Sequence[Record]) -> None:
-        last = {record.partition: record for record in new}
+    def _apply(self, new: Sequence[Record], moved: Mapping[int, Mark]) -> None:
         with self.connection.transaction():
-            move_checkpoints(
-                self.connection, self.projection.name, self.number, self.positions, last
-            )
-            self.projection.apply(self.connection, self.number, new)
-        self.positions.update({partition: record.position for partition, record in last.items()})
+            move_checkpoints(self.connection, self.projection.name, self.number, self.marks, moved)
+            if new:
+                self.projection.apply(self.connection, self.number, new)
+        self.marks |= moved
+
+    def _moved(self, new: Sequence[Record], progress: Progress | None) -> dict[int, Mark]:
+        """Where partitions stand after these records, of those that move."""
+        moved = {record.partition: record.mark for record in new}
+        if progress is not None:
+            for partition, mark in self.marks.items():
+                at = moved.get(partition, mark).position
+                if progress.last[partition] <= at < progress.mark.position:
+                    moved[partition] = progress.mark
+        return moved
 
     def _new(self, records: Sequence[Record]) -> list[Record]:
         """The records above their partition's checkpoint. Raises Halted where one is missing."""
-        at = dict(self.positions)
+        at = {partition: mark.position for partition, mark in self.marks.items()}
         new = []
         for record in records:
             position, prevposition, partition, _ = record
@@ -165,22 +189,15 @@ class Generation:
 
 
 def _commands(records: Sequence[Record]) -> list[list[Record]]:
+    """Command by command; where the feed doesn't tell it (NIL), event by event."""
     commands: list[list[Record]] = []
     for record in records:
-        if commands and commands[-1][0].event.command == record.event.command:
+        command = record.event.command
+        if commands and command.int and commands[-1][0].event.command == command:
             commands[-1].append(record)
         else:
             commands.append([record])
     return commands
-
-
-def _record_at(
-    feed: EventFeed, partition: int, position: int, positions: dict[int, int]
-) -> Record | None:
-    for record in feed.read({**positions, partition: position - 1}, 1):
-        if record.partition == partition and record.position == position:
-            return record
-    return None
 
 
 def live_generation(
@@ -188,26 +205,44 @@ def live_generation(
 ) -> Generation:
     """The generation that the pointer names; the first one, empty, where there is none.
 
-    Read models are disposable: what somebody dropped, in part or whole, begins from zero.
+    Read models are disposable: what somebody dropped, in part or whole, begins from zero. One
+    that was kept from another feed goes on from this one. Raises OtherFeed where it can't.
     """
     ensure_bookkeeping(connection)
     name = projection.name
     with connection.transaction():
         hold_pointers(connection)
         live = pointer(connection, name)
-        if live is not None and (live.feed, live.partitions) != (feed.name, feed.partitions):
-            raise RuntimeError(
-                f"{name} was made from the {live.feed} feed with {live.partitions} partitions;"
-                f" to change to {feed.name}, rebuild it"
+        ours = Pointer(live.generation if live else 1, feed.name, feed.partitions)
+        number = ours.generation
+        if live and live != ours and workers_of(connection, name, live.feed):
+            raise OtherFeed(
+                f"a worker keeps it from the {live.feed}: stop that one to keep it from the"
+                f" {feed.name}"
             )
-        number = live.generation if live else 1
-        checkpoints = load_checkpoints(connection, name, number)
-        if len(checkpoints) != feed.partitions or not tables_exist(connection, projection, number):
+        partitions = live.partitions if live else feed.partitions
+        marks = load_checkpoints(connection, name, number, lock=live != ours)
+        if len(marks) != partitions or not tables_exist(connection, projection, number):
             drop_tables(connection, projection, number)
-            delete_checkpoints(connection, name, number)
             create_tables(connection, projection, number)
             create_indexes(connection, projection, number)
-            start_checkpoints(connection, name, number, feed.partitions)
-            set_pointer(connection, name, Pointer(number, feed.name, feed.partitions))
-            checkpoints = load_checkpoints(connection, name, number)
-    return Generation(connection, projection, number, checkpoints)
+            _start(connection, name, ours, START)
+        elif live != ours:
+            if len(set(marks.values())) > 1:
+                raise OtherFeed(
+                    "its partitions stand apart: rebuild it from the"
+                    f" {feed.name}, or let workers of the other feed catch up first"
+                )
+            log.info("%s goes on from the %s feed", name, feed.name)
+            _start(connection, name, ours, marks[0])
+        else:
+            return Generation(connection, projection, number, marks)
+        marks = load_checkpoints(connection, name, number)
+    return Generation(connection, projection, number, marks)
+
+
+def _start(connection: Connection[Any], name: str, at: Pointer, mark: Mark) -> None:
+    """All partitions of the feed at one mark, and the pointer on them."""
+    delete_checkpoints(connection, name, at.generation)
+    start_checkpoints(connection, name, at.generation, at.partitions, mark)
+    set_pointer(connection, name, at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from threading import Event
 from typing import Any, Final, NamedTuple
@@ -28,7 +28,7 @@ from projections.checkpoints import (
     set_pointer,
     start_checkpoints,
 )
-from projections.feed import EventFeed
+from projections.feed import EventFeed, FeedAway, Progress
 from projections.generation import Generation, Halted, connect
 from projections.tables import (
     Projection,
@@ -39,7 +39,7 @@ from projections.tables import (
     summary,
     tables_exist,
 )
-from projections.worker import OpenFeed, collect_rarely
+from projections.worker import WAIT_S, OpenFeed, collect_rarely
 
 log = logging.getLogger("tally.projections")
 
@@ -47,9 +47,13 @@ BATCH: Final = 10_000
 
 READERS_S: Final = 60.0
 """How long the old tables are kept for readers that began before the swap, at the most."""
+MIRROR_S: Final = 20.0
+"""How long a feed that is behind the live read model is waited for."""
 
 
-class Progress(NamedTuple):
+class Filled(NamedTuple):
+    """How far a rebuild is, told while it fills."""
+
     done: int
     """Position reached."""
     total: int
@@ -88,12 +92,12 @@ def rebuild(
     dsn: str,
     open_feed: OpenFeed,
     stop: Event,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[Filled], None] = lambda _: None,
 ) -> Rebuilt:
     """Fills a new generation from zero and swaps it in.
 
-    Raises RebuildStopped, RebuildUnderWay, and what the worker raises for events that can't be
-    applied (Halted, UnreadableRecord): the live read model stays then.
+    Raises RebuildStopped, RebuildUnderWay, FeedAway, and what the worker raises for events that
+    can't be applied (Halted, UnreadableRecord): the live read model stays then.
     """
     collect_rarely()
     with (
@@ -164,19 +168,17 @@ def _fill(
     generation: Generation,
     feed: EventFeed,
     stop: Event,
-    progress: Callable[[Progress], None],
+    progress: Callable[[Filled], None],
 ) -> None:
-    """Applies all there is; goes on until a batch comes back short."""
-    started, total = time.monotonic(), feed.end()
-    applied = 0
-    while records := feed.read(generation.positions, BATCH):
-        if stop.is_set():
-            raise RebuildStopped(generation.projection.name)
-        applied += generation.apply(records)
-        if generation.watermark >= total:
-            total = feed.end()
-        progress(Progress(generation.watermark, total, applied / (time.monotonic() - started)))
-        if len(records) < BATCH // 2:
+    """Applies all there is, and what came meanwhile, until little is left."""
+    started = time.monotonic()
+    end = feed.end()
+    while generation.watermark < end.mark.position:
+        for _ in _up_to(end, generation, feed, stop):
+            done = generation.watermark
+            progress(Filled(done, end.mark.position, done / (time.monotonic() - started)))
+        end = feed.end()
+        if end.mark.position - generation.watermark < BATCH // 2:
             return
 
 
@@ -189,12 +191,22 @@ def _index(generation: Generation) -> None:
 
 
 def _catch_up(generation: Generation, feed: EventFeed, stop: Event) -> None:
-    while records := feed.read(generation.positions, BATCH):
+    for _ in _up_to(feed.end(), generation, feed, stop):
+        pass
+
+
+def _up_to(end: Progress, generation: Generation, feed: EventFeed, stop: Event) -> Iterator[None]:
+    """Applies everything up to that end and nothing beyond, batch by batch: all partitions stand
+    at it then, and another feed may go on from there."""
+    while generation.watermark < end.mark.position:
         if stop.is_set():
             raise RebuildStopped(generation.projection.name)
-        generation.apply(records)
-        if len(records) < BATCH // 2:
-            return
+        records = feed.read(generation.marks, BATCH)
+        if not records:
+            feed.wait(WAIT_S)
+        wanted = [record for record in records if record.position <= end.mark.position]
+        generation.apply(wanted, end)
+        yield
 
 
 def _compare(generation: Generation) -> bool | None:
@@ -206,7 +218,7 @@ def _compare(generation: Generation) -> bool | None:
     checkpoints = load_checkpoints(connection, projection.name, live.generation)
     if not checkpoints or not tables_exist(connection, projection, live.generation):
         return None
-    position = min(generation.watermark, *(each.position for each in checkpoints.values()))
+    position = min(generation.watermark, *(mark.position for mark in checkpoints.values()))
     old, new = (
         summary(connection, projection, number, position)
         for number in (live.generation, generation.number)
@@ -247,11 +259,18 @@ def _swap(
 
 def _of_this_history(old: Generation, feed: EventFeed) -> bool:
     """Not so after a restored backup: then the old position means nothing."""
-    try:
-        old.check_history(feed)
-    except Halted:
-        return False
-    return True
+    deadline = time.monotonic() + MIRROR_S
+    while True:
+        try:
+            old.check_history(feed)
+        except Halted:
+            return False
+        except FeedAway:  # a mirror that is behind, by milliseconds under load
+            if time.monotonic() > deadline:
+                raise
+            feed.wait(WAIT_S)
+        else:
+            return True
 
 
 def _drop_when_unseen(connection: Connection[Any], projection: Projection, number: int) -> None:

@@ -1,8 +1,8 @@
 """The loop that keeps a read model up to date: read, fold, write with the checkpoint, commit.
 
-Each projection has one worker at a time, by a session advisory lock; another one waits as a
-standby. The lock is for liveness: what makes each event have its effect once is the checkpoint's
-compare-and-set, in the transaction that writes the read model.
+The partitions of a projection are spread over its workers by advisory locks (ownership.py); one
+that has none waits as a standby. Locks are for liveness: what makes each event have its effect
+once is the checkpoint's compare-and-set, in the transaction that writes the read model.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import Connection
 
-from projections.checkpoints import ADVISORY_CLASS, LostCheckpoint, halt_checkpoint, pointer
-from projections.feed import EventFeed, UnreadableRecord
-from projections.generation import Generation, Halted, connect, live_generation
+from projections.checkpoints import LostCheckpoint, halt_checkpoint, pointer
+from projections.feed import EventFeed, FeedAway, UnreadableRecord
+from projections.generation import Generation, Halted, OtherFeed, connect, live_generation
+from projections.ownership import Ownership
 from projections.tables import Projection
 
 log = logging.getLogger("tally.projections")
@@ -29,10 +30,11 @@ BATCH: Final = 2_000
 CATCH_UP_BATCH: Final = 5_000
 """Records a transaction while far behind: four workers at it hold some 150 MB together."""
 WAIT_S: Final = 0.5
-"""Longest wait for news: how long a stop takes, and a pointer moved by a rebuild goes unseen."""
+"""Longest wait for news: how long a stop takes, and a pointer moved by a rebuild goes unseen.
+
+Also how often a worker looks who else lives, and takes or gives back partitions."""
 PACE_S: Final = 0.005
 """Pause after a small batch: it bounds the transactions a second, and is what a read may lag."""
-STANDBY_S: Final = 0.5
 BACK_OFF_S: Final = (0.1, 5.0)
 
 _AWAY: Final = (
@@ -41,6 +43,7 @@ _AWAY: Final = (
     # Somebody drops tables under our hands.
     psycopg.errors.UndefinedTable,
     psycopg.InternalError,
+    FeedAway,
 )
 
 
@@ -83,53 +86,69 @@ class Worker:
 
     def run(self) -> None:
         """Returns when `stop` is set; lost connections are made anew, with growing pauses."""
+        name = self._projection.name
         pause_s = BACK_OFF_S[0]
         while not self._stop.is_set():
+            started = time.monotonic()
             try:
-                with closing(connect(self._dsn, f"tally {self._projection.name}")) as connection:
-                    if self._own(connection):
-                        pause_s = BACK_OFF_S[0]
-                        self._work(connection)
+                with (
+                    closing(connect(self._dsn, f"tally {name}")) as connection,
+                    closing(self._open_feed()) as feed,
+                ):
+                    self._work(connection, feed)
             except _AWAY as error:
-                log.warning(
-                    "%s: PostgreSQL or its tables are away: %s", self._projection.name, error
-                )
+                log.warning("%s: PostgreSQL, its tables or the feed are away: %s", name, error)
+                if time.monotonic() - started > BACK_OFF_S[1]:
+                    pause_s = BACK_OFF_S[0]
                 self._stop.wait(pause_s)
                 pause_s = min(pause_s * 2, BACK_OFF_S[1])
 
-    def _own(self, connection: Connection[Any]) -> bool:
-        """Waits for the projection's lock, which this connection then holds for its life."""
-        while not self._stop.is_set():
-            row = connection.execute(
-                "SELECT pg_try_advisory_lock(%s, hashtext(%s))",
-                (ADVISORY_CLASS, self._projection.name),
-            ).fetchone()
-            if row and row[0]:
-                return True
-            self._stop.wait(STANDBY_S)
-        return False
-
-    def _work(self, connection: Connection[Any]) -> None:
+    def _work(self, connection: Connection[Any], feed: EventFeed) -> None:
         """Follows the live generation, and the next one after a rebuild has swapped."""
+        name = self._projection.name
+        ownership = Ownership(connection, name, feed=feed.name, partitions=feed.partitions)
+        told = ""
         while not self._stop.is_set():
-            with closing(self._open_feed()) as feed:
-                generation = live_generation(connection, self._projection, feed)
-                try:
-                    generation.check_history(feed)
-                    self._follow(generation, feed)
-                except LostCheckpoint as lost:
-                    log.info("%s: %s; reading the pointer again", self._projection.name, lost)
-                except Halted as halted:
-                    self._halt(generation, halted)
-                except UnreadableRecord as unreadable:
-                    self._halt(generation, Halted(unreadable.position, unreadable.reason))
+            owned = ownership.refresh()
+            if not owned:
+                self._stop.wait(WAIT_S)
+                continue
+            try:
+                generation = live_generation(connection, self._projection, feed).of(owned)
+            except OtherFeed as other:
+                if str(other) != told:
+                    told = str(other)
+                    log.error("%s: %s", name, told)
+                self._stop.wait(WAIT_S)
+                continue
+            try:
+                generation.check_history(feed)
+                self._follow(generation, feed, ownership, owned)
+            except LostCheckpoint as lost:
+                log.info("%s: %s; reading the pointer again", name, lost)
+            except Halted as halted:
+                self._halt(generation, halted)
+            except UnreadableRecord as bad:
+                self._halt(generation, Halted(bad.position, bad.reason, bad.partition))
 
-    def _follow(self, generation: Generation, feed: EventFeed) -> None:
+    def _follow(
+        self,
+        generation: Generation,
+        feed: EventFeed,
+        ownership: Ownership,
+        owned: frozenset[int],
+    ) -> None:
+        """Until the partitions owned are others, or the generation is not live any more."""
         limit = BATCH
+        looked_at = time.monotonic()
         while not self._stop.is_set():
             started = time.monotonic()
-            records = feed.read(generation.positions, limit)
-            new = generation.apply(records)
+            if started - looked_at > WAIT_S:
+                looked_at = started
+                if ownership.refresh() != owned or not self._is_live(generation):
+                    return
+            records = feed.read(generation.marks, limit)
+            new = generation.apply(records, feed.progress)
             if new:
                 took_s = time.monotonic() - started
                 self._observe(Applied(self._projection.name, new, generation.watermark, took_s))
@@ -141,8 +160,6 @@ class Worker:
                 # Under load this makes one transaction of what would be several small ones.
                 self._stop.wait(PACE_S)
             feed.wait(WAIT_S)
-            if not new and not self._is_live(generation):
-                raise LostCheckpoint(f"generation {generation.number} is not live any more")
 
     def _halt(self, generation: Generation, halted: Halted) -> None:
         """Says where and why, and stands still until a restart or a rebuild; others go on."""

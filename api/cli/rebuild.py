@@ -14,7 +14,7 @@ from api.composition import rebuild_read_model
 from infrastructure.settings import Settings
 from infrastructure.start_checks import check_store
 from projections.generation import Halted
-from projections.rebuild import Progress, RebuildStopped, RebuildUnderWay
+from projections.rebuild import Filled, RebuildStopped, RebuildUnderWay
 from projections.registry import PROJECTIONS
 
 
@@ -34,7 +34,7 @@ def rebuild(
         with connect(dsn) as conn:
             check_store(conn, ledger=settings.ledger)
 
-        def progress(made: Progress) -> None:
+        def progress(made: Filled) -> None:
             show(name, made.done, made.total)
 
         try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from threading import Timer
 
 import pytest
 
-from projections.feed import EventFeed, Record
+from projections.feed import START, EventFeed, Mark, Progress, Record
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import store_feed
@@ -46,41 +46,56 @@ class EventFeedContract:
     ) -> None:
         history = _busy(9)
         history.store(fresh_store.app_dsn)
-        positions = dict.fromkeys(range(feed.partitions), 0)
-        while batch := feed.read(positions, limit):
+        marks = start(feed)
+        while batch := feed.read(marks, limit):
             last = batch[-1].position
             if last < history.end:
                 assert history.events[last].command != batch[-1].event.command
-            positions |= {record.partition: record.position for record in batch}
-        assert max(positions.values()) == history.end
+            marks |= {record.partition: record.mark for record in batch}
+        assert max(mark.position for mark in marks.values()) == history.end
 
     def test_it_reads_again_from_wherever_it_is_asked_to(
         self, feed: EventFeed, fresh_store: Store
     ) -> None:
         history = _busy(20)
         history.store(fresh_store.app_dsn)
-        positions = dict.fromkeys(range(feed.partitions), 0)
-        first = feed.read(positions, 10)
-        assert feed.read(positions, 10) == first
-        assert feed.read(positions, 30)[: len(first)] == first
+        marks = start(feed)
+        first = read(feed, marks, 10)
+        assert read(feed, marks, 10)[: len(first)] == first
+        marks |= {record.partition: record.mark for record in first}
+        second = read(feed, marks, 10)
+        assert all(record.position > marks[record.partition].position for record in second)
+        assert read(feed, start(feed), 30)[: len(first)] == first
+        assert read(feed, marks, 10)[: len(second)] == second
 
     def test_at_the_end_there_is_nothing_until_more_comes(
         self, feed: EventFeed, fresh_store: Store
     ) -> None:
         history = _busy(3)
-        assert feed.end() == 0
+        assert feed.end() == Progress(START, dict.fromkeys(range(feed.partitions), 0))
         history.store(fresh_store.app_dsn)
         records = _all(feed, limit=1000)
-        positions = {record.partition: record.position for record in records}
-        assert not feed.read(positions, 1000)
-        assert feed.end() == history.end
+        marks = start(feed) | {record.partition: record.mark for record in records}
+        assert not feed.read(marks, 1000)
+        assert feed.end() == Progress(
+            records[-1].mark, {partition: mark.position for partition, mark in marks.items()}
+        )
         history.pay(("alice", "bob", 1))
         history.store(fresh_store.app_dsn)
-        assert [record.position for record in feed.read(positions, 1000)] == [
+        more = _all(feed, limit=1000, after=marks)
+        assert [record.position for record in more] == [
             history.end - 2,
             history.end - 1,
             history.end,
         ]
+
+    def test_it_finds_what_stands_at_a_mark(self, feed: EventFeed, fresh_store: Store) -> None:
+        history = _busy(20)
+        history.store(fresh_store.app_dsn)
+        for record in _all(feed, limit=1000):
+            assert feed.find(record.mark) == record.mark
+            other = record.mark._replace(event_id="another:1")
+            assert feed.find(other) == record.mark
 
     def test_waiting_ends_with_an_append_and_with_the_time(
         self, feed: EventFeed, fresh_store: Store
@@ -118,10 +133,28 @@ def _busy(payments: int) -> History:
     return history
 
 
-def _all(feed: EventFeed, limit: int) -> list[Record]:
-    positions = dict.fromkeys(range(feed.partitions), 0)
-    records: list[Record] = []
-    while batch := feed.read(positions, limit):
-        records += batch
-        positions |= {record.partition: record.position for record in batch}
+def start(feed: EventFeed) -> dict[int, Mark]:
+    return dict.fromkeys(range(feed.partitions), START)
+
+
+def read(feed: EventFeed, marks: Mapping[int, Mark], limit: int) -> Sequence[Record]:
+    """The next records; waits for a feed that has to fetch them first."""
+    deadline = time.monotonic() + 20
+    while not (records := feed.read(marks, limit)) and time.monotonic() < deadline:
+        feed.wait(0.1)
     return records
+
+
+def _all(feed: EventFeed, limit: int, after: Mapping[int, Mark] | None = None) -> list[Record]:
+    """Every record up to the end there is, in order of position."""
+    marks = dict(after or start(feed))
+    records: list[Record] = []
+    wanted = sum(feed.end().last[partition] > mark.position for partition, mark in marks.items())
+    while wanted:
+        batch = read(feed, marks, limit)
+        assert batch, "the feed ends early"
+        records += batch
+        marks |= {record.partition: record.mark for record in batch}
+        last = feed.end().last
+        wanted = sum(last[partition] > mark.position for partition, mark in marks.items())
+    return sorted(records, key=lambda record: record.position)

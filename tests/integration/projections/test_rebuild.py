@@ -14,7 +14,7 @@ import pytest
 
 from projections.balances.queries import trial_balance
 from projections.reading import Reader, View
-from projections.rebuild import Progress, RebuildStopped, RebuildUnderWay, Rebuilt, rebuild
+from projections.rebuild import Filled, RebuildStopped, RebuildUnderWay, Rebuilt, rebuild
 from projections.registry import PROJECTIONS
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_postgres import Store
@@ -43,7 +43,7 @@ def rebuilt(
     name: str,
     *,
     stop: Event | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[Filled], None] = lambda _: None,
 ) -> Rebuilt:
     return rebuild(
         PROJECTIONS[name],
@@ -157,7 +157,7 @@ def test_a_rebuild_shows_how_far_it_is_and_can_be_stopped(fresh_store: Store) ->
     catch_up(dsn, ["statements"])
     stop, seen = Event(), []
 
-    def progress(step: Progress) -> None:
+    def progress(step: Filled) -> None:
         seen.append(step)
         stop.set()
         history.pay(("customers:1", "customers:2", 1))
@@ -175,7 +175,7 @@ def test_one_rebuild_of_a_projection_at_a_time(fresh_store: Store) -> None:
     history, dsn = busy(10), fresh_store.app_dsn
     history.store(dsn)
 
-    def progress(_: Progress) -> None:
+    def progress(_: Filled) -> None:
         with pytest.raises(RebuildUnderWay):
             rebuilt(dsn, "accounts")
 

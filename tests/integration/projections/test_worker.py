@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from projections.checkpoints import LostCheckpoint
-from projections.feed import EventFeed, Record
+from projections.feed import EventFeed, Mark, Progress, Record
 from projections.generation import Halted, connect, live_generation
 from projections.reading import Reader, Standing
 from projections.registry import PROJECTIONS
@@ -37,14 +37,17 @@ class Twice:
     def __init__(self, feed: EventFeed, chance: random.Random) -> None:
         self._feed = feed
         self._chance = chance
-        self.name, self.partitions = feed.name, feed.partitions
+        self.name, self.partitions, self.progress = feed.name, feed.partitions, feed.progress
 
-    def read(self, after: Mapping[int, int], limit: int) -> Sequence[Record]:
+    def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
         back = self._chance.randint(0, 30)
-        return self._feed.read({0: max(0, after.get(0, 0) - back)}, limit)
+        return self._feed.read({0: Mark(max(0, after[0].position - back))}, limit)
 
-    def end(self) -> int:
+    def end(self) -> Progress:
         return self._feed.end()
+
+    def find(self, mark: Mark) -> Mark | None:
+        return self._feed.find(mark)
 
     def wait(self, timeout_s: float) -> None:
         self._feed.wait(timeout_s)
@@ -60,7 +63,7 @@ class Holed(Twice):
         super().__init__(feed, random.Random())
         self._lost = lost
 
-    def read(self, after: Mapping[int, int], limit: int) -> Sequence[Record]:
+    def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
         return [each for each in self._feed.read(after, limit) if each.position != self._lost]
 
 
@@ -122,8 +125,8 @@ def killed_while_applying(dsn: str, name: str, chance: random.Random) -> int:
         connection = connect(dsn, "tally test")
         feed = Twice(store_feed(dsn), random.Random(seed))
         generation = live_generation(connection, projection, feed)
-        while generation.watermark < feed.end():
-            generation.apply(feed.read(generation.positions, batch))
+        while generation.watermark < feed.end().mark.position:
+            generation.apply(feed.read(generation.marks, batch))
         os._exit(0)
     finally:
         os._exit(1)
@@ -177,7 +180,7 @@ def test_of_two_that_apply_the_same_records_one_loses_its_checkpoint(fresh_store
     ):
         first = live_generation(one, projection, feed)
         second = live_generation(other, projection, feed)
-        records = feed.read(first.positions, 1000)
+        records = feed.read(first.marks, 1000)
         assert first.apply(records) == history.end
         with pytest.raises(LostCheckpoint):
             second.apply(records)
@@ -269,9 +272,9 @@ def test_an_event_that_cannot_be_applied_halts_at_its_command(fresh_store: Store
         wrong = dataclasses.replace(projection, apply=apply)
         generation = live_generation(connection, wrong, feed)
         with pytest.raises(Halted, match="can't make sense of it") as halted:
-            generation.apply(feed.read(generation.positions, 1000))
+            generation.apply(feed.read(generation.marks, 1000))
         assert halted.value.position == 14
-        assert generation.positions == {0: 13}
+        assert generation.watermark == 13
         assert standing(dsn, "payments").position == 13
 
 
