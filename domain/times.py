@@ -5,4 +5,4 @@ from datetime import UTC, datetime
 
 def time_text(at: datetime) -> str:
     """`2026-11-23T09:30:00.000000Z`, for an aware datetime of any zone."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
