@@ -24,6 +24,11 @@ from infrastructure import reconcile as reconciling
 from infrastructure.announced_end import AnnouncedEnd
 from infrastructure.connections import ReadPool
 from infrastructure.event_log import EventLog
+from infrastructure.kafka.clients import KafkaClients
+from infrastructure.kafka.feed import KafkaFeed
+from infrastructure.kafka.mirror import Mirror
+from infrastructure.kafka.topics import topics_of
+from infrastructure.kafka.watchdog import Watchdog
 from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
@@ -32,6 +37,7 @@ from infrastructure.secret import KeyHashes
 from infrastructure.settings import Settings
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 from infrastructure.store_feed import StoreFeed
+from projections.feed import EventFeed
 from projections.reading import Reader
 from projections.rebuild import Filled, Rebuilt, rebuild
 from projections.registry import PROJECTIONS
@@ -123,6 +129,23 @@ def run_workers(settings: Settings, names: Sequence[str], *, dsn: str, stop: Eve
     )
 
 
+def run_mirror(settings: Settings, *, dsn: str, stop: Event) -> None:
+    """Mirrors the store into Kafka until `stop` is set; see infrastructure/kafka/mirror.py."""
+    Mirror(
+        dsn=dsn,
+        feed=_store_feed(settings, dsn),
+        clients=KafkaClients(settings),
+        topics=topics_of(settings.ledger),
+        ledger=settings.ledger,
+        replication_factor=settings.kafka_replication_factor,
+        min_insync_replicas=settings.kafka_min_insync_replicas,
+        batch_size=settings.mirror_batch_size,
+        takeover_s=settings.mirror_takeover_s,
+        stop=stop,
+        watchdog=Watchdog(),
+    ).run()
+
+
 def rebuild_read_model(
     settings: Settings,
     name: str,
@@ -161,7 +184,13 @@ def reconcile_store(
         return reconciling.reconcile(dsn, snapshot_differs=differs, progress=progress)
 
 
-def _feed(settings: Settings, dsn: str) -> StoreFeed:
+def _feed(settings: Settings, dsn: str) -> EventFeed:
+    if settings.feed == "kafka":
+        return KafkaFeed(KafkaClients(settings), topics_of(settings.ledger), settings.ledger)
+    return _store_feed(settings, dsn)
+
+
+def _store_feed(settings: Settings, dsn: str) -> StoreFeed:
     return StoreFeed(dsn, EventMapper(), connect_timeout_s=max(2, int(settings.store_timeout_s)))
 
 

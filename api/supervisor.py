@@ -32,6 +32,8 @@ class Part:
     arguments: tuple[str, ...]
     """Of `tally`; never a secret: anyone on the machine may read them."""
     pass_fds: tuple[int, ...] = ()
+    may_wait: bool = False
+    """The product is ready without it: what it needs (a broker) may come later."""
 
 
 class StopSignals:
@@ -167,6 +169,8 @@ class Supervisor:
     def failed_to_start(self) -> str | None:
         """What to say of a part that ended at the first start; None while all run."""
         for child in self._children:
+            if child.part.may_wait:
+                continue
             code = child.ended()
             if code is not None:
                 return f"{child.part.name} {_how_it_ended(code)}: {_last_line(child.log)}"

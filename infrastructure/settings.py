@@ -89,6 +89,48 @@ class Settings(BaseSettings):
     drain_timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
     """How long a stopping process may take to answer what it has accepted."""
 
+    feed: Literal["store", "kafka"] = "store"
+    """What `tally project` and `tally rebuild` read: the store itself, or its mirror in Kafka."""
+
+    kafka_bootstrap: Annotated[str, Field(pattern=r"^[^\s,]+:\d+(,[^\s,]+:\d+)*$")] | None = None
+    """Brokers to ask first, `host:port,host:port`; without it there is no Kafka."""
+
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How brokers are spoken to."""
+
+    kafka_ca_file: Path | None = None
+    """Certificates that a broker's must be signed by (PEM); without it: the system's."""
+
+    kafka_certificate_file: Path | None = None
+    """Our own certificate (PEM), for brokers that ask for one."""
+
+    kafka_key_file: Path | None = None
+    """Its key (PEM)."""
+
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """How to prove who we are, with a SASL protocol."""
+
+    kafka_sasl_username: str | None = None
+    """Our name at the broker."""
+
+    kafka_sasl_password: SecretStr | None = None
+    """Our password at the broker."""
+
+    kafka_replication_factor: Annotated[int, Field(ge=1, le=32_767)] | None = None
+    """Brokers that keep each record of topics that we make; without it: the broker's default."""
+
+    kafka_min_insync_replicas: Annotated[int, Field(ge=1, le=32_767)] | None = None
+    """Of them, those that must have a record; without it: the broker's default."""
+
+    kafka_timeout_s: Annotated[float, Field(ge=1, le=300)] = 30.0
+    """How long one transaction, or one request, may take."""
+
+    mirror_batch_size: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    """Events of one Kafka transaction, but for the last command, which comes whole."""
+
+    mirror_takeover_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """A mirror that was silent this long is taken over by another one that waits."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Of the JSON lines on stderr."""
 

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "up": "up:up",
     "serve": "serve:serve",
     "project": "project:project",
+    "mirror": "mirror:mirror",
     "migrate": "migrate:migrate",
     "keys": "keys:keys",
     "import": "import_file:import_file",

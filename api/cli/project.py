@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.feeds import FeedOption, with_feed
 from api.cli.output import CannotRun
 from api.cli.product import DataOption
 from api.cli.store import connect, opened_store
@@ -22,6 +23,7 @@ def project(
         list[str] | None, typer.Argument(metavar="[NAME]…", help="Read models; without, all.")
     ] = None,
     data: DataOption = None,
+    feed: FeedOption = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
     """Keeps read models up to date until Ctrl-C or SIGTERM."""
@@ -33,7 +35,7 @@ def project(
         signal.signal(number, lambda _number, _frame: stop.set())
     if supervised:
         end_with_supervisor()
-    settings = Settings.load(data=data)
+    settings = with_feed(Settings.load(data=data, feed=feed))
     configure_logging(settings.log_level)
     with opened_store(settings) as dsn:
         with connect(dsn) as conn:

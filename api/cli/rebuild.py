@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.feeds import FeedOption, with_feed
 from api.cli.output import AsJson, CannotRun, out, print_json
 from api.cli.product import DataOption
 from api.cli.progress import progress_bar
@@ -13,6 +14,7 @@ from api.cli.store import connect, opened_store
 from api.composition import rebuild_read_model
 from infrastructure.settings import Settings
 from infrastructure.start_checks import check_store
+from projections.feed import FeedAway
 from projections.generation import Halted
 from projections.rebuild import Filled, RebuildStopped, RebuildUnderWay
 from projections.registry import PROJECTIONS
@@ -21,12 +23,13 @@ from projections.registry import PROJECTIONS
 def rebuild(
     name: Annotated[str, typer.Argument(help="accounts, balances, statements or payments.")],
     data: DataOption = None,
+    feed: FeedOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Builds a read model from the events and swaps it in; readers notice nothing."""
     if name not in PROJECTIONS:
         raise CannotRun(f"no read model is called {name}: there are {', '.join(PROJECTIONS)}")
-    settings = Settings.load(data=data)
+    settings = with_feed(Settings.load(data=data, feed=feed))
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -43,6 +46,8 @@ def rebuild(
             raise CannotRun(f"stopped: {name} is as it was") from None
         except RebuildUnderWay:
             raise CannotRun(f"{name} is being rebuilt already") from None
+        except FeedAway as away:
+            raise CannotRun(f"{name} is as it was: {away}") from away
         except Halted as halted:
             raise CannotRun(
                 f"{name} is as it was: event {halted.position} can't be applied: {halted.reason}"

@@ -37,7 +37,8 @@ def up(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Runs PostgreSQL, migrations, the API and the projection workers until Ctrl-C or SIGTERM."""
+    """Runs PostgreSQL, migrations, the API, the projection workers and, where TALLY_KAFKA_BOOTSTRAP
+    names a broker, the mirror until Ctrl-C or SIGTERM."""
     settings = Settings.load(data=data, host=host, port=port, owner_dsn=dsn)
     folder = Folder(settings.data)
     folder.make()
@@ -57,7 +58,7 @@ def up(
         made = first_keys(settings, dsn, secrets)
         url = url_of(listener)
         supervisor = Supervisor(
-            _parts(listener),
+            _parts(listener, settings),
             program=PROGRAM,
             environment=environment_of_parts(settings, dsn, secrets),
             logs=folder.logs,
@@ -75,7 +76,7 @@ def up(
         say("stopping …")
 
 
-def _parts(listener: socket.socket) -> list[Part]:
+def _parts(listener: socket.socket, settings: Settings) -> list[Part]:
     """In the order in which they stop: first what takes commands, then what reads events."""
     descriptor = listener.fileno()
     return [
@@ -87,6 +88,11 @@ def _parts(listener: socket.socket) -> list[Part]:
         *(
             Part(name=f"project-{'-'.join(names)}", arguments=("project", "--supervised", *names))
             for names in _WORKERS
+        ),
+        *(
+            [Part(name="mirror", arguments=("mirror", "--supervised"), may_wait=True)]
+            if settings.kafka_bootstrap
+            else []
         ),
     ]
 

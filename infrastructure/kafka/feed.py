@@ -1,0 +1,211 @@
+"""The topic as a feed of twelve partitions; the progress topic says how far the whole of it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from infrastructure.kafka.clients import KafkaClients
+from infrastructure.kafka.progress import last_progress, newest_progress
+from infrastructure.kafka.records import position_of, received
+from infrastructure.kafka.topics import PARTITIONS, Topics
+from projections.feed import START, FeedAway, Mark, Progress, Record, UnreadableRecord
+
+POLL: Final = 5_000
+"""Records taken from the client at once."""
+_LOOK_MS: Final = 50
+
+
+class KafkaFeed:
+    """Not to be shared between threads. Needs a broker from its first use on, not before."""
+
+    name = "kafka"
+    partitions = PARTITIONS
+
+    def __init__(self, clients: KafkaClients, topics: Topics, ledger: str) -> None:
+        self._clients = clients
+        self._topics = topics
+        self._ledger = ledger
+        self._progress_partition = TopicPartition(topics.progress, 0)
+        self.progress: Progress | None = None
+        self._following: KafkaConsumer | None = None
+        self._looking: KafkaConsumer | None = None
+        self._at: dict[int, int] = {}
+        """By partition: nothing after this position has been taken from the client and lost."""
+        self._buffered: dict[int, list[Any]] = {}
+
+    def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
+        """See EventFeed: by position over all partitions, not command by command."""
+        with _away():
+            self._follow(after)
+            if not self._buffered:
+                self._poll(0)
+        return self._take(after, limit)
+
+    def end(self) -> Progress:
+        with _away():
+            found = last_progress(
+                self._look(), self._topics.progress, self._ledger, self._clients.timeout_s
+            )
+        return found or Progress(START, dict.fromkeys(range(PARTITIONS), 0))
+
+    def find(self, mark: Mark) -> Mark | None:
+        end = self.end()
+        if end.mark.position < mark.position:
+            raise FeedAway(
+                f"the topic ends at position {end.mark.position}, before {mark.position}:"
+                " the mirror is behind"
+            )
+        if end.mark.position == mark.position:
+            return end.mark
+        with _away():
+            return self._search(mark, [each for each in end.last if end.last[each] > mark.position])
+
+    def wait(self, timeout_s: float) -> None:
+        with _away():
+            if self._following is None:
+                self._follow({})
+                return  # what came before has been missed, or is read next
+            if not self._buffered:
+                self._poll(round(timeout_s * 1000))
+
+    def close(self) -> None:
+        for consumer in (self._following, self._looking):
+            if consumer is not None:
+                consumer.close(autocommit=False, timeout_ms=1000)
+        self._following = self._looking = None
+
+    def _follow(self, after: Mapping[int, Mark]) -> None:
+        """Has the consumer at, or before, the marks of these partitions, and of no others."""
+        if self._following is None:
+            self._following = self._clients.consumer()
+            self.progress = self.end()
+        consumer = self._following
+        if after.keys() != self._at.keys() or not consumer.assignment():
+            consumer.assign([self._progress_partition, *map(self._partition, after)])
+            self._seek_progress()
+            self._at = {}
+            self._buffered = {}
+        lost = [
+            each for each, mark in after.items() if self._at.get(each, _NOWHERE) > mark.position
+        ]
+        if lost:
+            self._seek({each: after[each] for each in lost})
+
+    def _seek(self, marks: Mapping[int, Mark]) -> None:
+        consumer = self._following
+        assert consumer is not None
+        for partition, offset in _offsets(consumer, self._topics.events, marks).items():
+            consumer.seek(partition, offset)
+            self._at[partition.partition] = marks[partition.partition].position
+            self._buffered.pop(partition.partition, None)
+
+    def _seek_progress(self) -> None:
+        """Just before the end: what is newest comes again with the next poll."""
+        assert self._following is not None
+        where = self._progress_partition
+        end = self._following.end_offsets([where])[where]
+        self._following.seek(where, max(0, end - 2))
+
+    def _poll(self, timeout_ms: int) -> None:
+        assert self._following is not None
+        for where, messages in self._following.poll(timeout_ms, max_records=POLL).items():
+            if where == self._progress_partition:
+                newest = newest_progress(messages, self._ledger)
+                if newest and self.progress and newest.mark.position > self.progress.mark.position:
+                    self.progress = newest
+            else:
+                self._buffered.setdefault(where.partition, []).extend(messages)
+
+    def _take(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
+        records: list[Record] = []
+        for partition in list(self._buffered):
+            messages = self._buffered.pop(partition)
+            if len(records) + len(messages) > limit:
+                room = limit - len(records)
+                self._buffered[partition] = messages[room:]
+                messages = messages[:room]
+            try:
+                for message in messages:
+                    if position_of(message) > after[partition].position:
+                        records.append(received(message, self._ledger))
+                        self._at[partition] = records[-1].position
+            except UnreadableRecord:
+                self._at = {}  # it comes again with the next read
+                if not records or records[-1].partition != partition:
+                    raise
+            if len(records) >= limit:
+                break
+        records.sort(key=_position)
+        return records
+
+    def _search(self, mark: Mark, partitions: Sequence[int]) -> Mark | None:
+        """What stands at the mark's position: in one partition, at about the mark's time."""
+        consumer = self._look()
+        offsets = _offsets(consumer, self._topics.events, dict.fromkeys(partitions, mark))
+        ends = consumer.end_offsets(list(offsets))
+        consumer.assign(list(offsets))
+        for where, offset in offsets.items():
+            consumer.seek(where, offset)
+        deadline = time.monotonic() + self._clients.timeout_s
+        left = set(offsets)
+        while left := {where for where in left if consumer.position(where) < ends[where]}:
+            if time.monotonic() > deadline:
+                raise FeedAway("the topic could not be searched in time")
+            for where, messages in consumer.poll(_LOOK_MS).items():
+                for message in messages:
+                    position = position_of(message)
+                    if position == mark.position:
+                        return received(message, self._ledger).mark
+                    if position > mark.position:
+                        left.discard(where)
+        return None
+
+    def _look(self) -> KafkaConsumer:
+        if self._looking is None:
+            self._looking = self._clients.consumer()
+        return self._looking
+
+    def _partition(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topics.events, partition)
+
+
+_NOWHERE: Final = 1 << 63
+
+
+def _position(record: Record) -> int:
+    return record.position
+
+
+def _offsets(
+    consumer: KafkaConsumer, topic: str, marks: Mapping[int, Mark]
+) -> dict[TopicPartition, int]:
+    """Where to read on from, to have everything after the marks: by their recorded times.
+
+    Recorded times are monotone in position, and are the records' times, in milliseconds.
+    """
+    wanted = {TopicPartition(topic, partition): mark for partition, mark in marks.items()}
+    begins = [where for where, mark in wanted.items() if mark.recorded_at is None]
+    offsets: dict[TopicPartition, int] = consumer.beginning_offsets(begins) if begins else {}
+    times = {
+        where: int(mark.recorded_at.timestamp() * 1000)
+        for where, mark in wanted.items()
+        if mark.recorded_at is not None
+    }
+    found = consumer.offsets_for_times(times) if times else {}
+    offsets |= {where: at.offset for where, at in found.items() if at is not None}
+    ends = [where for where in wanted if where not in offsets]
+    return offsets | (consumer.end_offsets(ends) if ends else {})
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise FeedAway(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,193 @@
+"""The mirror: one relay a ledger that puts every event into Kafka, each exactly once.
+
+A batch of whole commands is one Kafka transaction: the events and the progress record together.
+Crash-only: on any exception, or where a step outlives its deadline, the process ends and its
+supervisor starts it afresh; where it was, it reads from the progress topic, never from memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from threading import Event
+from typing import Any
+
+from kafka import KafkaProducer, TopicPartition
+from psycopg import Connection
+
+from infrastructure.cannot_start import CannotStart
+from infrastructure.kafka.clients import KafkaClients
+from infrastructure.kafka.leadership import beating, connect, lead, tell_position, tell_refusal
+from infrastructure.kafka.progress import (
+    last_progress,
+    progress_value,
+    read_to,
+    settled,
+)
+from infrastructure.kafka.records import sent, source_of
+from infrastructure.kafka.topics import PARTITIONS, Topics, ensure_topics
+from infrastructure.kafka.watchdog import Watchdog
+from infrastructure.store_feed import StoreFeed
+from projections.feed import START, Mark, Progress, Record, UnreadableRecord
+
+IDLE_S = 1.0
+"""Longest wait for news: how long a stop takes."""
+_SETTLE_S = 5.0
+
+_log = logging.getLogger("tally.kafka")
+
+
+class MirrorRefused(CannotStart):
+    """The topic and the store are of two histories, or an event can't be read: says which."""
+
+
+class Mirror:
+    def __init__(
+        self,
+        *,
+        dsn: str,
+        feed: StoreFeed,
+        clients: KafkaClients,
+        topics: Topics,
+        ledger: str,
+        replication_factor: int | None,
+        min_insync_replicas: int | None,
+        batch_size: int,
+        takeover_s: float,
+        stop: Event,
+        watchdog: Watchdog,
+    ) -> None:
+        self._dsn = dsn
+        self._feed = feed
+        self._clients = clients
+        self._topics = topics
+        self._ledger = ledger
+        self._source = source_of(ledger)
+        self._replication_factor = replication_factor
+        self._min_insync_replicas = min_insync_replicas
+        self._batch_size = batch_size
+        self._takeover_s = takeover_s
+        self._stop = stop
+        self._watchdog = watchdog
+
+    def run(self) -> None:
+        """Returns when told to stop. Raises MirrorRefused, and whatever else goes wrong."""
+        with closing(connect(self._dsn)) as connection:
+            if not lead(connection, takeover_s=self._takeover_s, stop=self._stop):
+                return
+            with beating(self._dsn, takeover_s=self._takeover_s), closing(self._feed):
+                try:
+                    self._lead(connection)
+                except UnreadableRecord as bad:
+                    refused = MirrorRefused(f"the event at {bad}")
+                    tell_refusal(connection, str(refused))
+                    raise refused from bad
+                except CannotStart as refused:
+                    tell_refusal(connection, str(refused))
+                    raise
+
+    def _lead(self, connection: Connection[Any]) -> None:
+        timeout_s = self._clients.timeout_s
+        with self._watchdog.within(3 * timeout_s, "looking at the topics"):
+            ensure_topics(
+                self._clients,
+                self._topics,
+                replication_factor=self._replication_factor,
+                min_insync_replicas=self._min_insync_replicas,
+            )
+        producer = self._clients.producer(f"tally.{self._ledger}.mirror")
+        with self._watchdog.within(timeout_s, "fencing the mirror before"):
+            producer.init_transactions()
+        with self._watchdog.within(3 * timeout_s, "finding where the topic ends"):
+            progress = self._where_it_ends(producer)
+            self._check(progress)
+        mark, last = progress.mark, dict(progress.last)
+        tell_position(connection, mark.position)
+        _log.info("mirroring from position %s on", mark.position)
+        while not self._stop.is_set():
+            records = self._feed.read({0: mark}, self._batch_size)
+            if not records:
+                self._feed.wait(IDLE_S)
+                continue
+            with self._watchdog.within(timeout_s, "a transaction"):
+                relay(producer, records, self._topics, self._ledger, self._source, last, timeout_s)
+            mark = records[-1].mark
+            tell_position(connection, mark.position)
+        with self._watchdog.within(timeout_s, "closing"):
+            producer.close(timeout=timeout_s / 2)
+
+    def _where_it_ends(self, producer: KafkaProducer) -> Progress:
+        """What the last mirror committed; nothing of it is open any more, its successor is here."""
+        topic = self._topics.progress
+        if not settled(self._clients, topic, _SETTLE_S):
+            # After a broker was killed, what is committed can stay invisible until the next
+            # transaction. One with a record that is nobody's: of another key, and void.
+            producer.begin_transaction()
+            wake = producer.send(topic, key=b"", partition=0)
+            wake.get(timeout=self._clients.timeout_s)
+            producer.commit_transaction()
+            if not settled(self._clients, topic, self._clients.timeout_s):
+                raise TimeoutError(f"{topic} does not come to rest")
+        with closing(self._clients.consumer()) as consumer:
+            found = last_progress(consumer, topic, self._ledger, self._clients.timeout_s)
+            if found is None and self._holds_events(consumer):
+                raise MirrorRefused(
+                    f"{self._topics.events} holds events, but {topic} does not say up to where: "
+                    "was it deleted? Delete both topics, and they are made anew from the store"
+                )
+        return found or Progress(START, dict.fromkeys(range(PARTITIONS), 0))
+
+    def _holds_events(self, consumer: Any) -> bool:
+        """Whether any was ever committed: of a first batch that failed, offsets alone remain."""
+        partitions = [TopicPartition(self._topics.events, each) for each in range(PARTITIONS)]
+        ends = consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        return any(read_to(consumer, ends, self._clients.timeout_s).values())
+
+    def _check(self, progress: Progress) -> None:
+        """The store must hold the very event that the topic ends with: else, two histories."""
+        mark = progress.mark
+        found = self._feed.find(mark) if mark.position else START
+        if found != mark:
+            raise MirrorRefused(
+                f"the topic ends with event {mark.position}, {mark.event_id} of "
+                f"{mark.recorded_at}, and the store has {_told(found)} there: was an older backup "
+                "of the store restored? Give back the right one, or delete both topics of the "
+                f"ledger ({self._topics.events}, {self._topics.progress}): they are made anew"
+            )
+
+
+def relay(
+    producer: KafkaProducer,
+    records: Sequence[Record],
+    topics: Topics,
+    ledger: str,
+    source: bytes,
+    last: dict[int, int],
+    timeout_s: float,
+) -> None:
+    """One batch in one transaction; `last` moves on.
+
+    A commit can say OK although records of it failed: each one's future is asked first.
+    """
+    producer.begin_transaction()
+    send, topic = producer.send, topics.events
+    futures = []
+    for record in records:
+        partition, key, value, headers, timestamp_ms = sent(record, source, last)
+        futures.append(send(topic, value, key, headers, partition, timestamp_ms))
+    mark = records[-1].mark
+    assert mark.recorded_at is not None
+    progress = progress_value(Progress(mark, last))
+    timestamp_ms = int(mark.recorded_at.timestamp() * 1000)
+    futures.append(send(topics.progress, progress, ledger.encode(), None, 0, timestamp_ms))
+    producer.flush(timeout=timeout_s)
+    for future in futures:
+        future.get(timeout=timeout_s)
+    producer.commit_transaction()
+
+
+def _told(mark: Mark | None) -> str:
+    return f"{mark.event_id} of {mark.recorded_at}" if mark else "nothing"

@@ -1,0 +1,108 @@
+"""The two topics of a ledger: what they are called, where a key goes, and how they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import TopicAlreadyExistsError
+from kafka.partitioner import murmur2
+
+from infrastructure.cannot_start import CannotStart
+from infrastructure.kafka.clients import KafkaClients
+
+PARTITIONS: Final = 12
+"""For ever: another count would send a key's later events elsewhere."""
+
+_EVENTS: Final = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "message.timestamp.type": "CreateTime",
+}
+_PROGRESS: Final = {
+    "cleanup.policy": "compact",
+    "message.timestamp.type": "CreateTime",
+    # Small segments: what is compacted away is found soon, and the newest record fast.
+    "segment.bytes": str(1 << 20),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
+
+_MUST_BE: Final = frozenset(
+    ("cleanup.policy", "retention.ms", "retention.bytes", "message.timestamp.type")
+)
+"""An existing topic is refused where it has another value: events would be lost, or not found."""
+
+
+class TopicRefused(CannotStart):
+    """A topic is not as it must be: names the topic, what it has and what it should have."""
+
+
+class Topics(NamedTuple):
+    events: str
+    progress: str
+
+
+def topics_of(ledger: str) -> Topics:
+    return Topics(f"tally.{ledger}.events.v1", f"tally.{ledger}.progress.v1")
+
+
+@lru_cache(maxsize=100_000)
+def partition_of(key: str) -> int:
+    """Kafka's default: murmur2 of the key's UTF-8, its sign bit dropped, modulo the partitions."""
+    partition: int = (murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+    return partition
+
+
+def ensure_topics(
+    clients: KafkaClients,
+    topics: Topics,
+    *,
+    replication_factor: int | None,
+    min_insync_replicas: int | None,
+) -> None:
+    """Makes what is missing; None leaves it to the broker's defaults. Raises TopicRefused."""
+    wanted = ((topics.events, PARTITIONS, _EVENTS), (topics.progress, 1, _PROGRESS))
+    replicas = {} if min_insync_replicas is None else {"min.insync.replicas": min_insync_replicas}
+    with closing(clients.admin()) as admin:
+        known = set(admin.list_topics())
+        for name, partitions, configuration in wanted:
+            if name not in known:
+                _create(
+                    admin,
+                    name,
+                    num_partitions=partitions,
+                    replication_factor=replication_factor or -1,
+                    configs={key: str(value) for key, value in (configuration | replicas).items()},
+                )
+            _check(admin, name, partitions, configuration)
+
+
+def _create(admin: KafkaAdminClient, name: str, **options: Any) -> None:
+    # Another mirror may be faster.
+    with suppress(TopicAlreadyExistsError):
+        admin.create_topics({name: options}, wait_for_metadata=True)
+
+
+def _check(
+    admin: KafkaAdminClient, name: str, partitions: int, configuration: Mapping[str, str]
+) -> None:
+    (found,) = admin.describe_topics([name])
+    if len(found["partitions"]) != partitions:
+        raise TopicRefused(
+            f"the topic {name} has {len(found['partitions'])} partitions, not {partitions}: "
+            "delete it, and it is made anew"
+        )
+    resource = ConfigResource(ConfigResourceType.TOPIC, name, configs=dict.fromkeys(_MUST_BE))
+    described = admin.describe_configs([resource], config_filter="all")["topic"][name]
+    for key in _MUST_BE & configuration.keys():
+        if described[key]["value"] != configuration[key]:
+            raise TopicRefused(
+                f"the topic {name} has {key}={described[key]['value']}: "
+                f"set it to {configuration[key]}"
+            )
