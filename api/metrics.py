@@ -63,6 +63,14 @@ class Metrics:
             ("projection",),
             registry=registry,
         )
+        self._mirror = {
+            name: Gauge(f"tally_mirror_{name}", told, registry=registry)
+            for name, told in (
+                ("position", "Up to where the events are in Kafka; 0 where no mirror ever ran"),
+                ("lag", "Positions that the mirror is behind the store"),
+                ("lag_seconds", "Age of what the mirror lacks"),
+            )
+        }
         self._pool = Gauge(
             "tally_pool", "Connections and who waits for one", ("of",), registry=registry
         )
@@ -109,6 +117,10 @@ class Metrics:
             self._position.labels(name).set(projection["position"])
             self._lag.labels(name).set(projection["lag"])
             self._lag_seconds.labels(name).set(projection["lag_s"])
+        if mirror := status["mirror"]:
+            self._mirror["position"].set(mirror["position"])
+            self._mirror["lag"].set(mirror["lag"])
+            self._mirror["lag_seconds"].set(mirror["lag_s"])
         for name, is_halted in halted.items():
             self._halted.labels(name).set(is_halted)
         for name in ("pool_size", "pool_available", "requests_waiting"):

@@ -115,43 +115,57 @@ class ReadModels:
             raise invalid([parameter_error("as_of", "too_large", told)])
         return await self._events.position_at(query.as_of)
 
-    async def as_of_whole(self, query: AsOf) -> int | None:
-        """Likewise, at the position where the last command up to it ends: sums balance there."""
-        at = await self.as_of(query)
+    async def sums_at(self, at: int | None, min_position: int | None, deadline: Deadline) -> int:
+        """The position at which balances are summed: where a command ends, so that they balance.
+
+        As of a position, where the last command up to it ends. Live, likewise: partitions of a
+        feed run apart, so that the watermark may stand within a payment. Raises Problem as `at`
+        does.
+        """
+        if at is None:
+            wanted = await self._events.whole_from(min_position) if min_position else 0
+            at = await self._reach("balances", wanted, deadline)
         return await self._events.whole_until(at) if at else at
 
     async def status(self) -> dict[str, Any]:
         """As GET /v1/status has it: a read model that isn't there yet stands at 0."""
         standings = await self.reader.standings(list(PROJECTIONS))
         end = await self._events.end()
-        now = self._clock()
-        projections = {}
-        for name in PROJECTIONS:
-            position = min(standings[name].position, end) if name in standings else 0
-            lacks_since = await self._events.recorded_at(position + 1) if position < end else None
-            projections[name] = {
-                "position": position,
-                "lag": end - position,
-                "lag_s": round(max(0.0, (now - lacks_since).total_seconds()), 6)
-                if lacks_since
-                else 0.0,
-            }
-        return {"end": end, "projections": projections, "mirror": None}
+        projections = {
+            name: await self._lag(standings[name].position if name in standings else 0, end)
+            for name in PROJECTIONS
+        }
+        mirrored = await self._events.mirrored()
+        mirror = None if mirrored is None else await self._lag(mirrored, end)
+        return {"end": end, "projections": projections, "mirror": mirror}
+
+    async def _lag(self, position: int, end: int) -> dict[str, Any]:
+        """How far something at that position is behind, in positions and in seconds."""
+        position = min(position, end)
+        lacks_since = await self._events.recorded_at(position + 1) if position < end else None
+        lag_s = (self._clock() - lacks_since).total_seconds() if lacks_since else 0.0
+        return {
+            "position": position,
+            "lag": end - position,
+            "lag_s": round(max(0.0, lag_s), 6),
+        }
 
     async def halted(self) -> dict[str, bool]:
         """Whether an event stopped each projection."""
         standings = await self.reader.standings(list(PROJECTIONS))
         return {name: standing.halted_position is not None for name, standing in standings.items()}
 
-    async def _reach(self, projection: str, position: int, deadline: Deadline) -> None:
+    async def _reach(self, projection: str, position: int, deadline: Deadline) -> int:
+        """The read model's position, once it is at or past the one wanted."""
         reached = await self.reader.wait_for(projection, position, 0)
         if reached >= position:
-            return
+            return reached
         if position > await self._events.end():
             raise Problem("position_unknown")
         reached = await self.reader.wait_for(projection, position, deadline.left_s)
         if reached < position:
             raise _not_caught_up(reached, position)
+        return reached
 
     async def _open(
         self, stack: AsyncExitStack, projection: str, position: int, deadline: Deadline

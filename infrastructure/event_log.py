@@ -62,13 +62,28 @@ class EventLog:
 
         Between a payment's debits and its credits the books do not balance, and need not.
         """
+        begun, last = await self._command_at(position)
+        return begun - 1 if begun <= position < last else position
+
+    async def whole_from(self, position: int) -> int:
+        """The first position from this one on at which no payment is half made."""
+        begun, last = await self._command_at(position)
+        return last if begun <= position else position
+
+    async def _command_at(self, position: int) -> tuple[int, int]:
+        """First and last position of the command (of its record, of one on an account) whose
+        event stands there."""
         at = await self.event(position)
         if at is None:
-            return position
+            return position, position
         first = await self._select("stream = %s AND version = 1", at.event.command)
         begun, event = first[0] if first else at
-        last = begun + record_length(event) - 1
-        return begun - 1 if begun <= position < last else position
+        return begun, begun + record_length(event) - 1
+
+    async def mirrored(self) -> int | None:
+        """The position up to which the events are in Kafka; None where no mirror ever ran."""
+        position = await self._value("SELECT position FROM tally.mirror")
+        return None if position is None else int(position)
 
     async def event(self, position: int) -> Recorded | None:
         found = await self._select("position = %s", position)

@@ -77,9 +77,6 @@ class Settings(BaseSettings):
     snapshot_interval: Annotated[int, Field(ge=1)] = 1_000
     """Events of an account from one snapshot to the next."""
 
-    projection_batch_size: Annotated[int, Field(ge=1, le=100_000)] = 2_000
-    """Events that a projection applies in one transaction at most."""
-
     read_pool_size: Annotated[int, Field(ge=1, le=100)] = 8
     """Connections of one API process for reads; the writer has its own."""
 

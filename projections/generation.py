@@ -87,12 +87,16 @@ class Generation:
         projection: Projection,
         number: int,
         marks: Mapping[int, Mark],
+        *,
+        apart: bool = False,
     ) -> None:
+        """`apart`: it is read while its partitions stand at positions of their own."""
         self.connection = connection
         self.projection = projection
         self.number = number
         self.marks = dict(marks)
         """By partition: everything up to here is applied."""
+        self._before = projection.before if apart else None
 
     @property
     def watermark(self) -> int:
@@ -101,7 +105,8 @@ class Generation:
     def of(self, partitions: Collection[int]) -> Generation:
         """These partitions of it alone."""
         marks = {partition: self.marks[partition] for partition in partitions}
-        return Generation(self.connection, self.projection, self.number, marks)
+        apart = len(self.marks) > 1
+        return Generation(self.connection, self.projection, self.number, marks, apart=apart)
 
     def check_history(self, feed: EventFeed) -> None:
         """Raises Halted where the feed has another event at a checkpoint than was applied.
@@ -155,6 +160,8 @@ class Generation:
     def _apply(self, new: Sequence[Record], moved: Mapping[int, Mark]) -> None:
         with self.connection.transaction():
             move_checkpoints(self.connection, self.projection.name, self.number, self.marks, moved)
+            if new and self._before:
+                self._before(self.connection, self.number, new)
             if new:
                 self.projection.apply(self.connection, self.number, new)
         self.marks |= moved

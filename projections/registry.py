@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from projections.accounts.before import keep_before
 from projections.accounts.write import apply as apply_accounts
 from projections.balances.write import apply as apply_balances
 from projections.payments.write import apply as apply_payments
@@ -19,8 +20,9 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         Projection(
             name="accounts",
             folder=_HERE / "accounts",
-            tables=("accounts",),
+            tables=("accounts", "accounts_before"),
             apply=apply_accounts,
+            before=keep_before,
             summary="SELECT count(*) FROM tally_read.accounts{g}"
             " WHERE opened_position <= %(position)s",
         ),

@@ -33,6 +33,9 @@ class Projection:
     folder: Path
     tables: tuple[str, ...]
     apply: Apply
+    before: Apply | None = None
+    """Keeps what rows were, so that they can be read at the watermark; called before `apply`,
+    where the feed has several partitions."""
     summary: str
     """SQL that gives one row of sums at %(position)s, by which two generations are compared."""
 

@@ -1,4 +1,4 @@
-"""How far each read model is, and what halted it, read from the store itself."""
+"""What stands still and why, read from the store itself."""
 
 from typing import Any, NamedTuple
 
@@ -15,6 +15,12 @@ class Standing(NamedTuple):
     """Everything up to here is applied; 0 before the first worker has run."""
     halted: str | None
     """Why it stands still, with the position of the event that it can't apply."""
+
+
+def mirror_refusal(conn: Connection[Any]) -> str | None:
+    """Why the mirror doesn't run; None where it does, or never did."""
+    row = conn.execute("SELECT refused FROM tally.mirror").fetchone()
+    return row[0] if row else None
 
 
 def standings(conn: Connection[Any]) -> list[Standing]:

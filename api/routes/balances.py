@@ -103,6 +103,8 @@ async def list_balances(request: Request, query: Annotated[BalancesQuery, Query(
     ),
 )
 async def get_totals(request: Request, query: Annotated[TotalsQuery, Query()]) -> Response:
-    async with parts_of(request).reads.at("balances", needed(query), deadline_of(request)) as view:
-        body = await queries.totals(view, prefix=query.prefix or "")
-    return read(body, view.position)
+    reads, deadline = parts_of(request).reads, deadline_of(request)
+    at = await reads.sums_at(None, query.min_position, deadline)
+    async with reads.at("balances", at, deadline) as view:
+        body = await queries.totals(view, prefix=query.prefix or "", at=at)
+    return read(body, at)

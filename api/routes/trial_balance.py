@@ -38,7 +38,7 @@ async def get_trial_balance(
 ) -> Response:
     reads = parts_of(request).reads
     deadline = deadline_of(request)
-    at = await reads.as_of_whole(query)
+    at = await reads.sums_at(await reads.as_of(query), query.min_position, deadline)
     async with reads.at("balances", needed(query, at), deadline) as view:
         body = await queries.trial_balance(view, at=at)
     return read(body, body["position"])
@@ -65,9 +65,10 @@ async def list_trial_balance(
     deadline = deadline_of(request)
     codec = CursorCodec(request.url.path, query.filters(), (str,))
     cursor = codec.read(query.cursor)
-    at = cursor.position if cursor else await reads.as_of_whole(query)
+    at = cursor.position if cursor else None
+    if at is None:
+        at = await reads.sums_at(await reads.as_of(query), query.min_position, deadline)
     async with reads.at("balances", needed(query, at), deadline) as view:
-        at = view.position if at is None else at
         page = await queries.trial_balance_accounts(
             view, after=cursor.keys[0] if cursor else "", limit=query.limit, at=at
         )

@@ -16,6 +16,7 @@ _BATCH_BYTES: Final = 131_072
 _LINGER_MS: Final = 5
 _BOOTSTRAP_MS: Final = 5_000
 """A process that waits for a broker still stops when it is asked to."""
+_QUIET: Final = {"allow_auto_create_topics": False, "metrics_enabled": False}
 
 
 class KafkaClients:
@@ -32,8 +33,6 @@ class KafkaClients:
             "bootstrap_timeout_ms": min(self._timeout_ms, _BOOTSTRAP_MS),
             "request_timeout_ms": self._timeout_ms,
             "reconnect_backoff_max_ms": 1000,
-            "allow_auto_create_topics": False,
-            "metrics_enabled": False,
             "security_protocol": settings.kafka_security_protocol,
             "ssl_cafile": _path(settings.kafka_ca_file),
             "ssl_certfile": _path(settings.kafka_certificate_file),
@@ -47,6 +46,7 @@ class KafkaClients:
         """Of no group: partitions are assigned, positions are ours to keep."""
         return KafkaConsumer(
             **self._common,
+            **_QUIET,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -57,6 +57,7 @@ class KafkaClients:
         """Fences whoever had the same transactional id, once its transactions are begun."""
         return KafkaProducer(
             **self._common
+            | _QUIET
             | {
                 # A batch that isn't there after this is lost, and its transaction is over.
                 "request_timeout_ms": self._timeout_ms // 2,
@@ -72,9 +73,7 @@ class KafkaClients:
         )
 
     def admin(self) -> KafkaAdminClient:
-        common = dict(self._common)
-        del common["allow_auto_create_topics"]
-        return KafkaAdminClient(**common)
+        return KafkaAdminClient(**self._common)
 
 
 def _path(path: Any) -> str | None:

@@ -8,27 +8,38 @@ from domain.times import time_text
 from projections.reading import Page, View
 from projections.tables import BEYOND
 
-_COLUMNS = """account, currency, normal_side, overdraft_limit, max_balance, metadata, status,
-    version, opened_at, position"""
+_STATE = "version, position, overdraft_limit, max_balance, metadata, status"
 
-_ONE = f"SELECT {_COLUMNS} FROM tally_read.accounts{{g}} WHERE account = %(account)s"
+# The account's row, or, where that is beyond the position, what it was before (before.py).
+_AT = f"""
+SELECT a.account, a.currency, a.normal_side, a.opened_at, s.*
+FROM tally_read.accounts{{g}} a
+JOIN LATERAL (
+    SELECT {", ".join(f"a.{name}" for name in _STATE.split(", "))} WHERE a.position <= %(at)s
+    UNION ALL
+    (SELECT {_STATE} FROM tally_read.accounts_before{{g}} b
+     WHERE a.position > %(at)s AND b.account = a.account AND b.until > %(at)s
+     ORDER BY b.until LIMIT 1)
+) s ON true
+"""
+
+_ONE = f"{_AT} WHERE a.account = %(account)s AND a.opened_position <= %(at)s"
 
 _FILTERS: Final = {
-    "prefix": "AND account >= %(prefix)s AND account < %(prefix)s || %(beyond)s",
-    "status": "AND status = %(status)s",
-    "currency": "AND currency = %(currency)s",
+    "prefix": "AND a.account >= %(prefix)s AND a.account < %(prefix)s || %(beyond)s",
+    "status": "AND a.status = %(status)s AND s.status = %(status)s",
+    "currency": "AND a.currency = %(currency)s",
 }
 
-_LIST = f"""
-SELECT {_COLUMNS} FROM tally_read.accounts{{g}}
-WHERE account > %(after)s AND opened_position <= %(at)s __FILTERS__
-ORDER BY account LIMIT %(limit)s
+_LIST = f"""{_AT}
+WHERE a.account > %(after)s AND a.opened_position <= %(at)s __FILTERS__
+ORDER BY a.account LIMIT %(limit)s
 """
 
 
 async def account(view: View, account: str) -> dict[str, Any] | None:
     """One account; None where the read model doesn't have it."""
-    rows = await view.rows(_ONE, {"account": account})
+    rows = await view.rows(_ONE, {"account": account, "at": view.position})
     return _account(rows[0]) if rows else None
 
 
