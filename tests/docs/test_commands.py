@@ -31,6 +31,9 @@ NOT_RUN = {
     "make check   #": "would run this test",
     "tally up --dsn": "needs a PostgreSQL of the reader's; tests/integration connects by DSN",
     "TALLY_OWNER_DSN=": "the same, in parts; tests/e2e starts each part on its own",
+    "install -m 600 .env": "begins what needs Docker; tests/unit/test_compose.py checks the files",
+    "docker-compose": "needs Docker and its images; the same test checks each command",
+    "export TALLY_KAFKA_": "needs a Kafka of the reader's; tests/integration runs one",
 }
 """How blocks begin that are not run, each with the reason."""
 
