@@ -71,7 +71,8 @@ def states_before(
         folded = fold((record,))
         for opened in folded.opened:
             moved = folded.moved.pop(opened.account)
-            states[opened.account] = State(*moved, *opened[-3:], "open")
+            terms = (opened.overdraft_limit, opened.max_balance, opened.metadata)
+            states[opened.account] = State(*moved, *terms, "open")
         for account, moved in folded.moved.items():
             state = states[account]
             yield account, record.position, state
