@@ -165,9 +165,11 @@ def rebuild_read_model(
 
 
 def reconcile_store(
-    settings: Settings, *, dsn: str, progress: Callable[[str, int, int], None]
+    settings: Settings, *, dsn: str, kafka: bool, progress: Callable[[str, int, int], None]
 ) -> Report:
-    """Proves the store, its read models and its snapshots; see infrastructure/reconcile."""
+    """Proves the store, its read models, its snapshots and, if wanted, its mirror in Kafka; see
+    infrastructure/reconcile."""
+    mirror = (KafkaClients(settings), topics_of(settings.ledger)) if kafka else None
     with ExitStack() as stack:
         datastore = Datastore(dsn, pool_size=1, timeout_s=settings.store_timeout_s)
         stack.callback(datastore.close)
@@ -181,7 +183,9 @@ def reconcile_store(
             except (UnknownEventType, UnreadablePayload):
                 return True
 
-        return reconciling.reconcile(dsn, snapshot_differs=differs, progress=progress)
+        return reconciling.reconcile(
+            dsn, snapshot_differs=differs, mirror=mirror, progress=progress
+        )
 
 
 def _feed(settings: Settings, dsn: str) -> EventFeed:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from api.cli.output import ExitCode, say
 from infrastructure.cannot_start import CannotStart
+from projections.feed import FeedAway
 
 COMMANDS: Final = {
     "up": "up:up",
@@ -74,7 +75,7 @@ def main() -> None:
 
 def _reason(error: Exception) -> str:
     first_line = (str(error).splitlines() or [""])[0]
-    if isinstance(error, CannotStart):
+    if isinstance(error, CannotStart | FeedAway):
         return first_line
     if isinstance(error, psycopg.OperationalError):
         return f"PostgreSQL can't be reached, or gave up: {first_line}"

@@ -1,7 +1,10 @@
 """`tally reconcile`: proves events, read models and snapshots against each other."""
 
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from api.cli.feeds import needs_kafka
 from api.cli.output import AsJson, answer_is_no, err, out, print_json, say, table
 from api.cli.product import DataOption
 from api.cli.progress import progress_bar
@@ -12,14 +15,22 @@ from infrastructure.settings import Settings
 from infrastructure.start_checks import check_store
 
 
-def reconcile(data: DataOption = None, as_json: AsJson = False) -> None:
+def reconcile(
+    data: DataOption = None,
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="The mirror in Kafka too, record by record.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Checks the whole ledger with a fold of its own; 1 where something is wrong, named."""
     settings = Settings.load(data=data)
+    if kafka:
+        needs_kafka(settings)
     with opened_store(settings) as dsn:
         with connect(dsn) as conn:
             check_store(conn, ledger=settings.ledger)
         with progress_bar("") as show:
-            report = reconcile_store(settings, dsn=dsn, progress=show)
+            report = reconcile_store(settings, dsn=dsn, kafka=kafka, progress=show)
     if as_json:
         print_json(_as_json(report))
     else:
@@ -37,6 +48,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "rows": report.rows,
         "snapshots": report.snapshots,
         "projections": report.positions,
+        "topic": report.topic,
         "sums": report.sums,
         "differences": report.differences,
         "unnamed": report.unnamed,
@@ -51,6 +63,7 @@ def _show(report: Report) -> None:
         ("payments", report.payments),
         ("rows of read models", report.rows),
         ("snapshots", report.snapshots),
+        *((("records of the topic", report.topic),) if report.topic is not None else ()),
     ):
         looked_at.add_row(name, f"{count:,}")
     out.print(looked_at)

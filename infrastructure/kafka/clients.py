@@ -5,11 +5,15 @@ kafka-python has calls without any (a commit, an abort, a close): see watchdog.p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
 
 from infrastructure.settings import Settings
+from projections.feed import FeedAway
 
 _BATCH_BYTES: Final = 131_072
 """Of a partition, sent together: with the library's 16 KB the mirror is half as fast."""
@@ -74,6 +78,15 @@ class KafkaClients:
 
     def admin(self) -> KafkaAdminClient:
         return KafkaAdminClient(**self._common)
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """Turns the library's errors into FeedAway."""
+    try:
+        yield
+    except KafkaError as error:
+        raise FeedAway(f"Kafka can't be read: {type(error).__name__}: {error}") from error
 
 
 def _path(path: Any) -> str | None:

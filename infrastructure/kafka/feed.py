@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 
-from infrastructure.kafka.clients import KafkaClients
+from infrastructure.kafka.clients import KafkaClients, away
 from infrastructure.kafka.progress import last_progress, newest_progress
 from infrastructure.kafka.records import position_of, received
 from infrastructure.kafka.topics import PARTITIONS, Topics
@@ -41,14 +39,14 @@ class KafkaFeed:
 
     def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
         """See EventFeed: by position over all partitions, not command by command."""
-        with _away():
+        with away():
             self._follow(after)
             if not self._buffered:
                 self._poll(0)
         return self._take(after, limit)
 
     def end(self) -> Progress:
-        with _away():
+        with away():
             found = last_progress(
                 self._look(), self._topics.progress, self._ledger, self._clients.timeout_s
             )
@@ -63,11 +61,11 @@ class KafkaFeed:
             )
         if end.mark.position == mark.position:
             return end.mark
-        with _away():
+        with away():
             return self._search(mark, [each for each in end.last if end.last[each] > mark.position])
 
     def wait(self, timeout_s: float) -> None:
-        with _away():
+        with away():
             if self._following is None:
                 self._follow({})
                 return  # what came before has been missed, or is read next
@@ -201,11 +199,3 @@ def _offsets(
     offsets |= {where: at.offset for where, at in found.items() if at is not None}
     ends = [where for where in wanted if where not in offsets]
     return offsets | (consumer.end_offsets(ends) if ends else {})
-
-
-@contextmanager
-def _away() -> Iterator[None]:
-    try:
-        yield
-    except KafkaError as error:
-        raise FeedAway(f"{type(error).__name__}: {error}") from error

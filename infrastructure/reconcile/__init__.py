@@ -17,9 +17,12 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.errors import UndefinedTable
 
+from infrastructure.kafka.clients import KafkaClients
+from infrastructure.kafka.topics import Topics
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile.read_models import ReadModels
 from infrastructure.reconcile.replay import Replay
+from infrastructure.reconcile.topic import compare_topic
 
 MAX_NAMED: Final = 200
 """Differences named; those beyond are counted."""
@@ -55,6 +58,8 @@ class Report:
     snapshots: int = 0
     positions: dict[str, int] = field(default_factory=dict)
     """By projection: the position it was compared at."""
+    topic: int | None = None
+    """The position that the topic was compared up to; None where it wasn't."""
     sums: dict[str, int] = field(default_factory=dict)
     """By currency: debit balances less credit balances; zero, or something is wrong."""
     differences: list[str] = field(default_factory=list)
@@ -76,11 +81,14 @@ def reconcile(
     app_dsn: str,
     *,
     snapshot_differs: SnapshotDiffers,
+    mirror: tuple[KafkaClients, Topics] | None = None,
     progress: Progress = lambda *_: None,
 ) -> Report:
-    """Proves store, read models and snapshots; see Report. Changes nothing.
+    """Proves store, read models, snapshots and, where it is given, the mirror in Kafka; see
+    Report. Changes nothing.
 
-    Raises psycopg.OperationalError where the store can't be reached.
+    Raises psycopg.OperationalError where the store can't be reached, FeedAway where Kafka
+    can't.
     """
     report = Report()
     with closing(_connect(app_dsn)) as store, closing(_connect(app_dsn)) as reading:
@@ -88,6 +96,8 @@ def reconcile(
         run.read_models()
         run.rest_of_store()
         run.snapshots(snapshot_differs)
+        if mirror is not None:
+            run.topic(*mirror)
     return report
 
 
@@ -145,6 +155,18 @@ class _Run:
                     f"snapshot of {name} at version {snapshot.version}: another state than replay"
                 )
         self._report.snapshots = len(rows)
+
+    def topic(self, clients: KafkaClients, topics: Topics) -> None:
+        self._report.topic = compare_topic(
+            self._store,
+            clients,
+            topics,
+            self._ledger,
+            end=self._report.end,
+            within_s=CATCH_UP_S,
+            found=self._report.found,
+            progress=lambda done, of: self._progress("topic", done, of),
+        )
 
     def _compare(self, name: str) -> None:
         deadline = time.monotonic() + CATCH_UP_S

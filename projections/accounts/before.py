@@ -71,8 +71,9 @@ def states_before(
         folded = fold((record,))
         for opened in folded.opened:
             moved = folded.moved.pop(opened.account)
-            terms = (opened.overdraft_limit, opened.max_balance, opened.metadata)
-            states[opened.account] = State(*moved, *terms, "open")
+            states[opened.account] = State(
+                *moved, opened.overdraft_limit, opened.max_balance, opened.metadata, "open"
+            )
         for account, moved in folded.moved.items():
             state = states[account]
             yield account, record.position, state
