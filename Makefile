@@ -1,4 +1,5 @@
-# make run | make test | make check …: see README.md. Needs Python 3.11 or later, and nothing else.
+# make run | make test | make check …: see README.md. Needs Python 3.11 or later, and nothing else;
+# tests on Kafka need Java 17 and Maven, and are skipped without.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -55,7 +56,7 @@ lock:  ## renews the locks; needs uv
 	$$compile --extra build -c requirements-dev.lock -o requirements.lock
 
 clean:  ## all that was made here, but for the data in .tally
-	@rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+	@rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .kafka .mypy_cache .pytest_cache \
 	  .ruff_cache .schemathesis dist
 
 $(BIN)/python:
