@@ -16,7 +16,7 @@ DEV := $(VENV)/installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FAST := tests/unit tests/golden tests/docs/test_reference.py
 
-.PHONY: run setup test check static fix bench demo soak lock clean
+.PHONY: run setup test check static fix schemas bench demo soak lock clean
 
 run: $(RUN)  ## everything in one terminal; make run ARGS="--port 9000"
 	@exec $(BIN)/tally up $(ARGS)
@@ -39,6 +39,9 @@ static: $(DEV)
 fix: $(DEV)  ## formats, and mends what ruff can
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
+
+schemas: $(RUN)  ## writes docs/schemas and docs/asyncapi.json from the code
+	@$(BIN)/python -m infrastructure.kafka.schemas docs
 
 soak: $(DEV)  ## every acceptance check at its full count, with a table of what it measured
 	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)
