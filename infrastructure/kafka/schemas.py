@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from application.event_data import DATA, EventItem, TimeText
+from infrastructure.kafka.topics import PARTITIONS, topics_of
 
-PARTITIONS: Final = 12
 PROGRESS: Final = "tally.progress.v1"
 """Name of the progress record's schema; such a record has no headers."""
 
@@ -80,6 +80,7 @@ def _schema(shape: Any, name: str) -> dict[str, Any]:
 
 
 def asyncapi() -> dict[str, Any]:
+    topics = topics_of("{ledger}")
     return {
         "asyncapi": "3.0.0",
         "id": "urn:tallystick:kafka",
@@ -92,7 +93,7 @@ def asyncapi() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             "events": _channel(
-                "tally.{ledger}.events.v1",
+                topics.events,
                 "Every event of the ledger once; in order within a partition. Read it with "
                 "isolation.level read_committed.",
                 list(DATA),
@@ -104,7 +105,7 @@ def asyncapi() -> dict[str, Any]:
                 },
             ),
             "progress": _channel(
-                "tally.{ledger}.progress.v1",
+                topics.progress,
                 "How far the events are in their topic, written in one transaction with them.",
                 [PROGRESS],
                 partitions=1,
