@@ -121,6 +121,23 @@ def test_a_progress_record_is_as_its_schema_says(broken: str) -> None:
     assert not schema.is_valid(progress)
 
 
+# What docs/kafka.md shows ------------------------------------------------------------------
+
+
+def test_the_records_shown_in_docs_are_as_their_schemas_say() -> None:
+    shown = re.findall(
+        r"^```json\n(.*?)^```$", (DOCS / "kafka.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    event, progress = map(json.loads, shown)
+    validator(item_schema(event["type"])).validate(event)
+    validator(documents()[f"schemas/{PROGRESS}.json"]).validate(progress)
+
+
+def test_docs_have_a_row_for_every_header() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|", (DOCS / "kafka.md").read_text(), re.MULTILINE)
+    assert rows == list(asyncapi()["components"]["schemas"]["headers"]["properties"])
+
+
 # AsyncAPI ---------------------------------------------------------------------------------
 
 
