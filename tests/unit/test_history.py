@@ -62,6 +62,7 @@ def test_an_event_read_from_its_item_is_the_event_but_for_what_no_item_tells() -
             told["command"] = NO_COMMAND
         read = event_of(event_json(position, event), ledger="main")
         assert read == (position, replace(event, **told))
+        assert vars(read[1]).keys() == vars(event).keys()
 
 
 def test_the_stream_of_an_account_is_that_of_the_ledger_named() -> None:
