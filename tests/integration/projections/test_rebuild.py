@@ -136,7 +136,7 @@ def test_nobody_sees_a_rebuild_but_for_its_end(
         figure("reads while three rebuilds ran", sum(reading(dsn, readers)))
 
     with workers(dsn):
-        assert reached(dsn, history.end)
+        assert reached(dsn, history.end, timeout_s=600)
         with beside(pay, read):
             try:
                 for generation in range(2, 5):
