@@ -62,7 +62,9 @@ class KafkaFeed:
         if end.mark.position == mark.position:
             return end.mark
         with away():
-            return self._search(mark, [each for each in end.last if end.last[each] > mark.position])
+            return self._search(
+                mark, [each for each in end.last if end.last[each] >= mark.position]
+            )
 
     def wait(self, timeout_s: float) -> None:
         with away():
@@ -130,9 +132,10 @@ class KafkaFeed:
                 messages = messages[:room]
             try:
                 for message in messages:
-                    if position_of(message) > after[partition].position:
+                    position = position_of(message)
+                    if position > after[partition].position:
                         records.append(received(message, self._ledger))
-                        self._at[partition] = records[-1].position
+                    self._at[partition] = position
             except UnreadableRecord:
                 self._at = {}  # it comes again with the next read
                 if not records or records[-1].partition != partition:

@@ -64,7 +64,7 @@ def test_every_command_of_tally_is_documented() -> None:
 
 def test_every_metric_is_documented() -> None:
     exposed = Metrics().exposition(
-        queued=0, status={"end": 0, "projections": {}}, halted={}, pool={}
+        queued=0, status={"end": 0, "projections": {}, "mirror": None}, halted={}, pool={}
     )
     names = set(re.findall(r"^# TYPE (\w+) \w+$", exposed.decode(), re.MULTILINE))
     documented = set(re.findall(r"`(tally_\w+)`", page("operations")))

@@ -21,6 +21,7 @@ from infrastructure.start_checks import check_ledger
 from tests.fixtures.fix_kafka import Brokers, SharedBroker
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_tally import alive, until
+from tests.kafka.broker import kill
 
 ROOT = Path(__file__).parents[3]
 
@@ -211,6 +212,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     yield run
     run.process.kill()
     run.process.wait()
+    kill(file.parent for file in tmp_path.glob("temporary/*/kafka-*/*/pid"))
 
 
 @pytest.mark.slow
@@ -240,6 +242,14 @@ def test_what_outlived_a_killed_run_is_ended_by_the_next(run: Run) -> None:
     run.pytest("--collect-only", "--quiet").wait(60)
     assert not alive(broker)
     assert run.left() == []
+
+
+def test_a_pid_file_whose_number_is_another_process_s_by_now_ends_nobody(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (tmp_path / "pid").write_text(str(other.pid))
+        kill([tmp_path])
+        assert other.poll() is None
+        other.kill()
 
 
 def test_without_java_the_test_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
