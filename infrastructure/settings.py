@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     kafka_timeout_s: Annotated[float, Field(ge=1, le=300)] = 30.0
     """How long one transaction, or one request, may take."""
 
-    mirror_batch_size: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    mirror_batch_size: Annotated[int, Field(ge=1, le=10_000)] = 2_000
     """Events of one Kafka transaction, but for the last command, which comes whole."""
 
     mirror_takeover_s: Annotated[float, Field(gt=0, le=300)] = 10.0

@@ -15,9 +15,11 @@ from kafka.errors import KafkaError
 from infrastructure.settings import Settings
 from projections.feed import FeedAway
 
-_BATCH_BYTES: Final = 131_072
+_BATCH_BYTES: Final = 524_288
 """Of a partition, sent together: with the library's 16 KB the mirror is half as fast."""
-_LINGER_MS: Final = 5
+_LINGER_MS: Final = 100
+"""A transaction is flushed once all of it is there: batches sent before that are small ones, and
+cost a fifth of the mirror's time (54 µs an event, not 42)."""
 _BOOTSTRAP_MS: Final = 5_000
 """A process that waits for a broker still stops when it is asked to."""
 _QUIET: Final = {"allow_auto_create_topics": False, "metrics_enabled": False}

@@ -8,12 +8,14 @@ supervisor starts it afresh; where it was, it reads from the progress topic, nev
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka import KafkaProducer, TopicPartition
+from kafka.producer.future import FutureRecordMetadata
 from psycopg import Connection
 
 from infrastructure.cannot_start import CannotStart
@@ -25,11 +27,12 @@ from infrastructure.kafka.progress import (
     read_to,
     settled,
 )
-from infrastructure.kafka.records import sent, source_of
+from infrastructure.kafka.records import Sent, sent, source_of
 from infrastructure.kafka.topics import PARTITIONS, Topics, ensure_topics
 from infrastructure.kafka.watchdog import Watchdog
 from infrastructure.store_feed import StoreFeed
-from projections.feed import START, Mark, Progress, Record, UnreadableRecord
+from projections.feed import START, Mark, Progress, UnreadableRecord
+from projections.worker import collect_rarely
 
 IDLE_S = 1.0
 """Longest wait for news: how long a stop takes."""
@@ -40,6 +43,16 @@ _log = logging.getLogger("tally.kafka")
 
 class MirrorRefused(CannotStart):
     """The topic and the store are of two histories, or an event can't be read: says which."""
+
+
+class Batch(NamedTuple):
+    """Whole commands, encoded."""
+
+    records: Sequence[Sent]
+    progress: Progress
+    """Once they are committed."""
+    more: bool
+    """Whether as much may be behind it."""
 
 
 class Mirror:
@@ -73,6 +86,7 @@ class Mirror:
 
     def run(self) -> None:
         """Returns when told to stop. Raises MirrorRefused, and whatever else goes wrong."""
+        collect_rarely()
         with closing(connect(self._dsn)) as connection:
             if not lead(connection, takeover_s=self._takeover_s, stop=self._stop):
                 return
@@ -102,20 +116,47 @@ class Mirror:
         with self._watchdog.within(3 * timeout_s, "finding where the topic ends"):
             progress = self._where_it_ends(producer)
             self._check(progress)
-        mark, last = progress.mark, dict(progress.last)
-        tell_position(connection, mark.position)
-        _log.info("mirroring from position %s on", mark.position)
-        while not self._stop.is_set():
-            records = self._feed.read({0: mark}, self._batch_size)
-            if not records:
-                self._feed.wait(IDLE_S)
-                continue
-            with self._watchdog.within(timeout_s, "a transaction"):
-                relay(producer, records, self._topics, self._ledger, self._source, last, timeout_s)
-            mark = records[-1].mark
-            tell_position(connection, mark.position)
+        tell_position(connection, progress.mark.position)
+        _log.info("mirroring from position %s on", progress.mark.position)
+        with ThreadPoolExecutor(1, thread_name_prefix="mirror-ahead") as ahead:
+            self._relay_all(connection, producer, progress, ahead)
         with self._watchdog.within(timeout_s, "closing"):
             producer.close(timeout=timeout_s / 2)
+
+    def _relay_all(
+        self,
+        connection: Connection[Any],
+        producer: KafkaProducer,
+        progress: Progress,
+        ahead: Executor,
+    ) -> None:
+        """Until told to stop. While a transaction goes its way, the next batch is encoded: else a
+        third of the time would be spent on that. It is sent once the one before is committed."""
+        timeout_s = self._clients.timeout_s
+        batch = self._next(progress)
+        while not self._stop.is_set():
+            if batch is None:
+                self._feed.wait(IDLE_S)
+                batch = self._next(progress)
+                continue
+            with self._watchdog.within(timeout_s, "a transaction"):
+                futures = send(producer, batch, self._topics, self._ledger)
+                following = ahead.submit(self._next, batch.progress) if batch.more else None
+                commit(producer, futures, timeout_s)
+            progress = batch.progress
+            tell_position(connection, progress.mark.position)
+            batch = following.result() if following else self._next(progress)
+
+    def _next(self, progress: Progress) -> Batch | None:
+        """What comes after that; None where there is nothing yet."""
+        records = self._feed.read({0: progress.mark}, self._batch_size)
+        if not records:
+            return None
+        last = dict(progress.last)
+        encoded = [sent(record, self._source, last) for record in records]
+        # Reading ahead at the end of the store would find little, and take time from this batch.
+        more = len(records) > self._batch_size // 2
+        return Batch(encoded, Progress(records[-1].mark, last), more)
 
     def _where_it_ends(self, producer: KafkaProducer) -> Progress:
         """What the last mirror committed; nothing of it is open any more, its successor is here."""
@@ -159,30 +200,28 @@ class Mirror:
             )
 
 
-def relay(
-    producer: KafkaProducer,
-    records: Sequence[Record],
-    topics: Topics,
-    ledger: str,
-    source: bytes,
-    last: dict[int, int],
-    timeout_s: float,
-) -> None:
-    """One batch in one transaction; `last` moves on.
-
-    A commit can say OK although records of it failed: each one's future is asked first.
-    """
+def send(
+    producer: KafkaProducer, batch: Batch, topics: Topics, ledger: str
+) -> list[FutureRecordMetadata]:
+    """Begins a transaction with the batch's events and its progress; gives what became of each."""
     producer.begin_transaction()
-    send, topic = producer.send, topics.events
-    futures = []
-    for record in records:
-        partition, key, value, headers, timestamp_ms = sent(record, source, last)
-        futures.append(send(topic, value, key, headers, partition, timestamp_ms))
-    mark = records[-1].mark
+    topic = topics.events
+    futures = [
+        producer.send(topic, value, key, headers, partition, timestamp_ms)
+        for partition, key, value, headers, timestamp_ms in batch.records
+    ]
+    mark = batch.progress.mark
     assert mark.recorded_at is not None
-    progress = progress_value(Progress(mark, last))
     timestamp_ms = int(mark.recorded_at.timestamp() * 1000)
-    futures.append(send(topics.progress, progress, ledger.encode(), None, 0, timestamp_ms))
+    value = progress_value(batch.progress)
+    futures.append(producer.send(topics.progress, value, ledger.encode(), None, 0, timestamp_ms))
+    return futures
+
+
+def commit(
+    producer: KafkaProducer, futures: Iterable[FutureRecordMetadata], timeout_s: float
+) -> None:
+    """A commit can say OK although records of it failed: each one's future is asked first."""
     producer.flush(timeout=timeout_s)
     for future in futures:
         future.get(timeout=timeout_s)

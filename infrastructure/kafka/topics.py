@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from functools import lru_cache
+from struct import unpack
 from typing import Any, Final, NamedTuple
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
-from kafka.partitioner import murmur2
 
 from infrastructure.cannot_start import CannotStart
 from infrastructure.kafka.clients import KafkaClients
 
 PARTITIONS: Final = 12
 """For ever: another count would send a key's later events elsewhere."""
+
+_SEED: Final = 0x9747B28C
+_FACTOR: Final = 0x5BD1E995
+_MASK: Final = 0xFFFFFFFF
 
 _EVENTS: Final = {
     "cleanup.policy": "delete",
@@ -55,8 +59,23 @@ def topics_of(ledger: str) -> Topics:
 @lru_cache(maxsize=100_000)
 def partition_of(key: str) -> int:
     """Kafka's default: murmur2 of the key's UTF-8, its sign bit dropped, modulo the partitions."""
-    partition: int = (murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
-    return partition
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's hash of keys (org.apache.kafka.common.utils.Utils.murmur2), by words.
+
+    The library's goes by bytes: four times as long, and no payment's key ever comes again.
+    """
+    whole = len(data) & ~3
+    hashed = _SEED ^ len(data)
+    for word in unpack(f"<{whole // 4}I", data[:whole]):
+        mixed = word * _FACTOR & _MASK
+        hashed = (hashed * _FACTOR & _MASK) ^ ((mixed ^ mixed >> 24) * _FACTOR & _MASK)
+    if whole < len(data):
+        hashed = (hashed ^ int.from_bytes(data[whole:], "little")) * _FACTOR & _MASK
+    hashed = (hashed ^ hashed >> 13) * _FACTOR & _MASK
+    return hashed ^ hashed >> 15
 
 
 def ensure_topics(
