@@ -62,14 +62,25 @@ class Settling:
         told = "committed" if committed else "aborted"
         _log.warning("a transaction was left open in %s partitions: %s", len(left), told)
         producer.begin_transaction()
-        for partition in left:
-            # Takes part with no record, which no public call can do: the end of ours ends it.
-            producer._transaction_manager.maybe_add_partition_to_transaction(partition)
+        self._take_part(producer, left)
         if committed:
             producer.commit_transaction()
         else:
             producer.abort_transaction()
         self.check()
+
+    def _take_part(self, producer: KafkaProducer, partitions: list[TopicPartition]) -> None:
+        """Has them take part in the producer's transaction without a record, so that its end is
+        that of what was left open. No public call of the library does that."""
+        transaction = producer._transaction_manager
+        for partition in partitions:
+            transaction.maybe_add_partition_to_transaction(partition)
+        deadline = time.monotonic() + self._timeout_s
+        while not all(transaction.is_partition_added(partition) for partition in partitions):
+            if time.monotonic() > deadline:
+                raise Unsettled("partitions can't take part in a transaction")
+            producer._sender.wakeup()
+            time.sleep(0.01)
 
     def _unsettled(self) -> list[TopicPartition]:
         """Where a reader of what is committed stands before the end, for longer than it may."""
