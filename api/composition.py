@@ -27,7 +27,7 @@ from infrastructure.event_log import EventLog
 from infrastructure.kafka.clients import KafkaClients
 from infrastructure.kafka.feed import KafkaFeed
 from infrastructure.kafka.mirror import Mirror
-from infrastructure.kafka.topics import topics_of
+from infrastructure.kafka.topics import check_topics, topics_of
 from infrastructure.kafka.watchdog import Watchdog
 from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
@@ -144,6 +144,11 @@ def run_mirror(settings: Settings, *, dsn: str, stop: Event) -> None:
         stop=stop,
         watchdog=Watchdog(),
     ).run()
+
+
+def check_kafka(settings: Settings) -> None:
+    """Raises FeedAway where no broker answers, CannotStart where a topic is not as it must be."""
+    check_topics(KafkaClients(settings), topics_of(settings.ledger))
 
 
 def rebuild_read_model(

@@ -14,14 +14,15 @@ from psycopg import Connection
 from api.cli.folder import Folder
 from api.cli.output import AsJson, CannotRun, answer_is_no, out, print_json, table
 from api.cli.product import DataOption
-from api.cli.standings import standings
+from api.cli.standings import mirror_refusal, standings
 from api.cli.store import connect, opened_store, secrets_of
-from api.composition import clock
+from api.composition import check_kafka, clock
 from domain.times import time_text
 from infrastructure.cannot_start import CannotStart
 from infrastructure.secret import accept_secret
 from infrastructure.settings import Settings
 from infrastructure.start_checks import check_durability, check_ledger, check_migrated
+from projections.feed import FeedAway
 
 _LEAST_FREE_BYTES: Final = 1_000_000_000
 _MOST_SKEW: Final = timedelta(seconds=2)
@@ -106,12 +107,14 @@ def _store(settings: Settings, conn: Connection[Any]) -> Iterator[Finding]:
     yield _checked("secret", lambda: _accept_secret(settings, conn), "that of this store")
     yield _clock(conn)
     yield from _read_models(settings, conn)
+    if settings.kafka_bootstrap is not None:
+        yield from _kafka(settings, conn)
 
 
 def _checked(check: str, run: Callable[[], None], found: str = "as it should be") -> Finding:
     try:
         run()
-    except CannotStart as error:
+    except (CannotStart, FeedAway) as error:
         told, _, do = str(error).partition(": ")
         return Finding(check, False, told, do)
     return Finding(check, True, found)
@@ -151,3 +154,14 @@ def _read_models(settings: Settings, conn: Connection[Any]) -> Iterator[Finding]
         if not halted:
             do = "look at its log" if running else "start `tally up` or `tally project`"
         yield Finding(name, not halted and lag <= _MOST_LAG, found, do)
+
+
+def _kafka(settings: Settings, conn: Connection[Any]) -> Iterator[Finding]:
+    yield _checked("Kafka", lambda: check_kafka(settings))
+    refused = mirror_refusal(conn)
+    yield Finding(
+        "mirror",
+        refused is None,
+        f"refuses to run: {refused}" if refused else "nothing stops it",
+        "see docs/operations.md, Kafka",
+    )

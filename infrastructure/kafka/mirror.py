@@ -8,11 +8,12 @@ supervisor starts it afresh; where it was, it reads from the progress topic, nev
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.producer.future import FutureRecordMetadata
@@ -25,18 +26,19 @@ from infrastructure.kafka.progress import (
     last_progress,
     progress_value,
     read_to,
-    settled,
 )
 from infrastructure.kafka.records import Sent, sent, source_of
+from infrastructure.kafka.settling import Settling
 from infrastructure.kafka.topics import PARTITIONS, Topics, ensure_topics
 from infrastructure.kafka.watchdog import Watchdog
 from infrastructure.store_feed import StoreFeed
 from projections.feed import START, Mark, Progress, UnreadableRecord
 from projections.worker import collect_rarely
 
-IDLE_S = 1.0
+IDLE_S: Final = 1.0
 """Longest wait for news: how long a stop takes."""
-_SETTLE_S = 5.0
+LOOK_S: Final = 1.0
+"""A broker is not back sooner: so often it is looked whether it left a transaction open."""
 
 _log = logging.getLogger("tally.kafka")
 
@@ -113,13 +115,17 @@ class Mirror:
         producer = self._clients.producer(f"tally.{self._ledger}.mirror")
         with self._watchdog.within(timeout_s, "fencing the mirror before"):
             producer.init_transactions()
-        with self._watchdog.within(3 * timeout_s, "finding where the topic ends"):
-            progress = self._where_it_ends(producer)
-            self._check(progress)
-        tell_position(connection, progress.mark.position)
-        _log.info("mirroring from position %s on", progress.mark.position)
-        with ThreadPoolExecutor(1, thread_name_prefix="mirror-ahead") as ahead:
-            self._relay_all(connection, producer, progress, ahead)
+        with (
+            closing(Settling(self._clients, self._topics, self._ledger)) as settling,
+            ThreadPoolExecutor(1, thread_name_prefix="mirror-ahead") as ahead,
+        ):
+            with self._watchdog.within(4 * timeout_s, "finding where the topic ends"):
+                settling.settle(producer)
+                progress = self._where_it_ends()
+                self._check(progress)
+            tell_position(connection, progress.mark.position)
+            _log.info("mirroring from position %s on", progress.mark.position)
+            self._relay_all(connection, producer, progress, settling, ahead)
         with self._watchdog.within(timeout_s, "closing"):
             producer.close(timeout=timeout_s / 2)
 
@@ -128,18 +134,26 @@ class Mirror:
         connection: Connection[Any],
         producer: KafkaProducer,
         progress: Progress,
+        settling: Settling,
         ahead: Executor,
     ) -> None:
         """Until told to stop. While a transaction goes its way, the next batch is encoded: else a
-        third of the time would be spent on that. It is sent once the one before is committed."""
+        third of the time would be spent on that. It is sent once the one before is committed.
+
+        A broker that was away may have left a transaction open: one that follows a pause looks.
+        """
         timeout_s = self._clients.timeout_s
         batch = self._next(progress)
+        looked_at = time.monotonic()
         while not self._stop.is_set():
             if batch is None:
                 self._feed.wait(IDLE_S)
                 batch = self._next(progress)
                 continue
             with self._watchdog.within(timeout_s, "a transaction"):
+                if time.monotonic() - looked_at > LOOK_S:
+                    settling.check()
+                    looked_at = time.monotonic()
                 futures = send(producer, batch, self._topics, self._ledger)
                 following = ahead.submit(self._next, batch.progress) if batch.more else None
                 commit(producer, futures, timeout_s)
@@ -158,18 +172,9 @@ class Mirror:
         more = len(records) > self._batch_size // 2
         return Batch(encoded, Progress(records[-1].mark, last), more)
 
-    def _where_it_ends(self, producer: KafkaProducer) -> Progress:
+    def _where_it_ends(self) -> Progress:
         """What the last mirror committed; nothing of it is open any more, its successor is here."""
         topic = self._topics.progress
-        if not settled(self._clients, topic, _SETTLE_S):
-            # After a broker was killed, what is committed can stay invisible until the next
-            # transaction. One with a record that is nobody's: of another key, and void.
-            producer.begin_transaction()
-            wake = producer.send(topic, key=b"", partition=0)
-            wake.get(timeout=self._clients.timeout_s)
-            producer.commit_transaction()
-            if not settled(self._clients, topic, self._clients.timeout_s):
-                raise TimeoutError(f"{topic} does not come to rest")
         with closing(self._clients.consumer()) as consumer:
             found = last_progress(consumer, topic, self._ledger, self._clients.timeout_s)
             if found is None and self._holds_events(consumer):

@@ -12,7 +12,6 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from domain.times import time_text
-from infrastructure.kafka.clients import KafkaClients
 from projections.feed import Mark, Progress
 
 _LOOK_BACK: Final = 64
@@ -80,23 +79,3 @@ def read_to(
         for partition, records in consumer.poll(timeout_ms=100).items():
             found[partition] += records
     return found
-
-
-def settled(clients: KafkaClients, topic: str, timeout_s: float) -> bool:
-    """Whether all that was written to the topic's partition is decided, within that time.
-
-    After a broker was killed, records that were committed may stay invisible: what a read_committed
-    reader sees is then not the end.
-    """
-    partition = TopicPartition(topic, 0)
-    committed, written = clients.consumer(), clients.consumer(committed=False)
-    try:
-        deadline = time.monotonic() + timeout_s
-        while committed.end_offsets([partition]) != written.end_offsets([partition]):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.1)
-        return True
-    finally:
-        committed.close(autocommit=False)
-        written.close(autocommit=False)

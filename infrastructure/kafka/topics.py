@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
 from infrastructure.cannot_start import CannotStart
-from infrastructure.kafka.clients import KafkaClients
+from infrastructure.kafka.clients import KafkaClients, away
 
 PARTITIONS: Final = 12
 """For ever: another count would send a key's later events elsewhere."""
@@ -86,11 +86,10 @@ def ensure_topics(
     min_insync_replicas: int | None,
 ) -> None:
     """Makes what is missing; None leaves it to the broker's defaults. Raises TopicRefused."""
-    wanted = ((topics.events, PARTITIONS, _EVENTS), (topics.progress, 1, _PROGRESS))
     replicas = {} if min_insync_replicas is None else {"min.insync.replicas": min_insync_replicas}
     with closing(clients.admin()) as admin:
         known = set(admin.list_topics())
-        for name, partitions, configuration in wanted:
+        for name, partitions, configuration in _wanted(topics):
             if name not in known:
                 _create(
                     admin,
@@ -100,6 +99,20 @@ def ensure_topics(
                     configs={key: str(value) for key, value in (configuration | replicas).items()},
                 )
             _check(admin, name, partitions, configuration)
+
+
+def check_topics(clients: KafkaClients, topics: Topics) -> None:
+    """Raises TopicRefused where one is missing, or is not as it must be; FeedAway."""
+    with away(), closing(clients.admin()) as admin:
+        known = set(admin.list_topics())
+        for name, partitions, configuration in _wanted(topics):
+            if name not in known:
+                raise TopicRefused(f"the topic {name} is missing: start `tally mirror`")
+            _check(admin, name, partitions, configuration)
+
+
+def _wanted(topics: Topics) -> tuple[tuple[str, int, dict[str, str]], ...]:
+    return ((topics.events, PARTITIONS, _EVENTS), (topics.progress, 1, _PROGRESS))
 
 
 def _create(admin: KafkaAdminClient, name: str, **options: Any) -> None:

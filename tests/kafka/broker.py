@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +29,36 @@ class BrokerFailed(Exception):
     """A broker ended, or did not become ready in time; says what its log says."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Secure:
+    """One more listener of a broker, as a production broker has it: TLS, and a password."""
+
+    address: str
+    keystore: Path
+    """Key and certificate, PEM."""
+    username: str
+    password: str
+
+    def properties(self) -> str:
+        login = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        return f"""\
+listener.name.secure.sasl.enabled.mechanisms=PLAIN
+listener.name.secure.plain.sasl.jaas.config={login} required user_{self.username}="{self.password}";
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location={self.keystore}
+"""
+
+
 class Broker:
-    def __init__(self, folder: Path, *, number: int, voters: dict[int, int], port: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        number: int,
+        voters: dict[int, int],
+        port: int,
+        secure: Secure | None = None,
+    ) -> None:
         """`voters`: the controllers' ports by the numbers (from 1) of the cluster's processes."""
         self.folder = folder
         self.number = number
@@ -37,6 +66,7 @@ class Broker:
         self.log = folder / "log"
         self.port = port
         self._voters = voters
+        self._secure = secure
 
     def prepare(self, formatted: Path) -> None:
         """Makes its folder, with a copy of that formatted storage."""
@@ -79,15 +109,19 @@ class Broker:
         session_ms, heartbeat_ms = (1000, 200) if alone else (2000, 400)
         voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in self._voters.items())
         controller = f"127.0.0.1:{self._voters[self.number]}"
+        also, protocol, properties = "", "", ""
+        if self._secure:
+            also, protocol = f",SECURE://{self._secure.address}", ",SECURE:SASL_SSL"
+            properties = self._secure.properties()
         return f"""\
 process.roles=broker,controller
 node.id={self.number}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://{self.address},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{self.address}
+listeners=PLAINTEXT://{self.address},CONTROLLER://{controller}{also}
+advertised.listeners=PLAINTEXT://{self.address}{also}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocol}
 log.dirs={self.folder / "data"}
 auto.create.topics.enable=false
 default.replication.factor={replicas}
@@ -104,7 +138,7 @@ group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=2097152
 broker.session.timeout.ms={session_ms}
 broker.heartbeat.interval.ms={heartbeat_ms}
-"""
+{properties}"""
 
 
 def running(folder: Path) -> int | None:
