@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.fix_tally import Up, tally
+from tests.fixtures.fix_tally import Up, cpu_s, tally
 
 pytestmark = pytest.mark.slow
 
@@ -69,11 +68,6 @@ def balances(up: Up) -> dict[str, int]:
         found |= {item["account"]: item["posted"] for item in page["items"]}
         cursor = page["next_cursor"]
     return found
-
-
-def cpu_s(pid: int) -> float:
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mb(pid: int) -> float:
