@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError, for_code
 
 from infrastructure.cannot_start import CannotStart
 from infrastructure.kafka.clients import KafkaClients, away
@@ -125,6 +125,9 @@ def _check(
     admin: KafkaAdminClient, name: str, partitions: int, configuration: Mapping[str, str]
 ) -> None:
     (found,) = admin.describe_topics([name])
+    if found["error_code"]:
+        # As from a broker that hasn't heard of a new topic: to be asked again, not to be refused.
+        raise for_code(found["error_code"])(name)
     if len(found["partitions"]) != partitions:
         raise TopicRefused(
             f"the topic {name} has {len(found['partitions'])} partitions, not {partitions}: "
