@@ -168,7 +168,8 @@ class Generation:
 
     def _moved(self, new: Sequence[Record], progress: Progress | None) -> dict[int, Mark]:
         """Where partitions stand after these records, of those that move."""
-        moved = {record.partition: record.mark for record in new}
+        last = {record.partition: record for record in new}
+        moved = {partition: record.mark for partition, record in last.items()}
         if progress is not None:
             for partition, mark in self.marks.items():
                 at = moved.get(partition, mark).position
