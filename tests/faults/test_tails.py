@@ -16,6 +16,7 @@ from application.ledger import Ledger
 from application.ports import EndMoved
 from infrastructure.mapper import EventMapper
 from infrastructure.store_feed import StoreFeed
+from projections.feed import Mark
 from tests.fixtures.fix_ledger import a_ledger, a_writer, opened, payment
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_processes import Figure, Scaled
@@ -37,7 +38,7 @@ class Tail:
         deadline = time.monotonic() + 200
         while (last := end()) is None or not self.seen or self.seen[-1] < last:
             assert time.monotonic() < deadline, f"it never saw {last}"
-            records = self._feed.read({0: self.seen[-1] if self.seen else 0}, PAGE)
+            records = self._feed.read({0: Mark(self.seen[-1] if self.seen else 0)}, PAGE)
             self.seen += [record.position for record in records]
             if not records:
                 self.waits += 1
