@@ -5,9 +5,17 @@ CannotStart
 ├── MigrationRefused    infrastructure/migrations
 ├── NotMigrated, WrongLedger, NotDurable    infrastructure/start_checks.py
 ├── SecretMismatch      infrastructure/secret.py
+├── TopicRefused        infrastructure/kafka/topics.py
+├── MirrorRefused       infrastructure/kafka/mirror.py
 └── SettingsError       infrastructure/settings.py
 """
+
+from typing import Final
 
 
 class CannotStart(Exception):
     """The message says what is wrong and what to do; it never holds a secret."""
+
+
+TRY_AGAIN: Final = 75
+"""Exit code of a process that ends to be started afresh: EX_TEMPFAIL of sysexits.h."""

@@ -13,13 +13,10 @@ from api.cli.product import DataOption
 from api.cli.store import connect, opened_store
 from api.composition import run_mirror
 from api.supervisor import end_with_supervisor
-from infrastructure.cannot_start import CannotStart
+from infrastructure.cannot_start import TRY_AGAIN, CannotStart
 from infrastructure.logs import configure_logging
 from infrastructure.settings import Settings
 from infrastructure.start_checks import check_store
-
-FAILED = 75
-"""EX_TEMPFAIL of sysexits.h: start it again."""
 
 _log = logging.getLogger("tally.kafka")
 
@@ -51,4 +48,4 @@ def mirror(
         except Exception:  # noqa: BLE001 (crash-only: logged, and the process ends)
             _log.critical("the mirror ends, to be started again", exc_info=True)
             logging.shutdown()
-            os._exit(FAILED)  # the client's own threads may never end
+            os._exit(TRY_AGAIN)  # the client's own threads may never end

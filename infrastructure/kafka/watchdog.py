@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Thread
 from time import monotonic
-from typing import Final
 
-EXIT_CODE: Final = 75
-"""EX_TEMPFAIL of sysexits.h: try again later."""
+from infrastructure.cannot_start import TRY_AGAIN
 
 _log = logging.getLogger("tally.kafka")
 
@@ -24,7 +22,7 @@ _log = logging.getLogger("tally.kafka")
 def end_process(step: str) -> None:
     _log.critical("%s took too long: this process ends and is to be started afresh", step)
     logging.shutdown()
-    os._exit(EXIT_CODE)
+    os._exit(TRY_AGAIN)
 
 
 class Watchdog:

@@ -7,7 +7,8 @@ import sys
 import time
 from threading import Event
 
-from infrastructure.kafka.watchdog import EXIT_CODE, Watchdog
+from infrastructure.cannot_start import TRY_AGAIN
+from infrastructure.kafka.watchdog import Watchdog
 from tests.fixtures.fix_tally import ROOT
 
 
@@ -50,5 +51,5 @@ def test_it_ends_a_process_that_hangs() -> None:
         timeout=30,
         check=False,
     )
-    assert ran.returncode == EXIT_CODE
+    assert ran.returncode == TRY_AGAIN
     assert "closing took too long" in ran.stderr
