@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import aiohttp
 import psycopg
 import pytest
+import uvloop
 
 from projections.registry import PROJECTIONS
 from tests.fixtures.fix_events import History
@@ -41,7 +42,7 @@ LOOK_S = 0.02
 
 PAYMENTS_A_SECOND = 500
 ACCOUNTS = 200
-SAMPLE_S = 0.002
+SAMPLE_S = 0.005
 """With less, looking takes a good part of a small machine."""
 
 _MIRRORED = "SELECT position FROM tally.mirror"
@@ -242,7 +243,7 @@ def account(number: int) -> str:
 
 def pay(url: str, key: str, seconds: int) -> int:
     """Steady payments, each at its time, whatever became of those before; gives how many."""
-    return asyncio.run(_pay(url, key, seconds * PAYMENTS_A_SECOND))
+    return uvloop.run(_pay(url, key, seconds * PAYMENTS_A_SECOND))
 
 
 async def _pay(url: str, key: str, count: int) -> int:
