@@ -80,7 +80,7 @@ def _record(
         now=draft.now,
         name=name,
         account=command.account,
-        refusal={"code": refused.code, **refused.members} if refused else None,
+        refused=refused,
         account_after=account_resource(account),
     )
     draft.events += account.collect()

@@ -1,17 +1,21 @@
 """Answers, made of a command's events alone: the first one and every replay are the same."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from domain.account import Account
 from domain.events import (
     AccountEntry,
+    AccountHold,
     CommandDecided,
     LedgerEvent,
-    PaymentDecided,
+    PaymentHeld,
     PaymentRefused,
     PaymentSettled,
 )
+from domain.payment import Payment
 from domain.times import time_text
 
 
@@ -30,27 +34,33 @@ class Answer(NamedTuple):
     refusal: dict[str, Any] | None
     """`code` and what it is about: `account`, `index`, `payment_id`."""
     position: int
-    """That of the command's last event."""
+    """That of the command's last event; of a dry run, what it would be."""
     replayed: bool
+    lines: Sequence[Answer] = ()
+    """Of commands that were decided together: each one's."""
 
 
-def answer(record: Sequence[Recorded], *, replayed: bool) -> Answer:
-    """The answer to the command whose events, all and in order, these are."""
+def answer(record: Sequence[Recorded], payment: Payment | None, *, replayed: bool) -> Answer:
+    """The answer to the command whose events, all and in order, these are.
+
+    `payment` is the one that it makes or is about, as it is right after it.
+    """
     position, last = record[-1]
-    first = next(event for _, event in record if event.originator_id == event.command)
-    match first:
-        case PaymentRefused():
-            refusal = {**first.refusal, "payment_id": str(first.originator_id)}
-            return Answer({}, refusal, position, replayed)
-        case PaymentSettled():
-            entries = [event for _, event in record if isinstance(event, AccountEntry)]
-            return Answer(_payment(first, entries, position), None, position, replayed)
-        case CommandDecided(refusal=None):
-            return Answer({**first.account_after, "position": position}, None, position, replayed)
-        case CommandDecided():
-            return Answer({}, first.refusal, position, replayed)
+    first = record[0].event
+    match last if isinstance(last, CommandDecided) else first:
+        case CommandDecided(refusal=None, account_after=dict(account)):
+            return Answer({**account, "position": position}, None, position, replayed)
+        case CommandDecided(refusal=dict(refused), payment=None):
+            return Answer({}, refused, position, replayed)
+        case CommandDecided(refusal=dict(refused), payment=about):
+            return Answer({}, {**refused, "payment_id": str(about)}, position, replayed)
+        case PaymentRefused(refusal=refused):
+            told = {**refused, "payment_id": str(first.originator_id)}
+            return Answer({}, told, position, replayed)
         case _:
-            raise AssertionError(f"{last.TOPIC} is no command's event")
+            assert payment is not None
+            body = payment_resource(payment, position) | {"balances": _balances(record)}
+            return Answer(body, None, position, replayed)
 
 
 def account_resource(account: Account) -> dict[str, Any]:
@@ -64,23 +74,16 @@ def account_resource(account: Account) -> dict[str, Any]:
         "metadata": account.metadata,
         "status": account.status,
         "version": account.version,
-        "limits": [],
+        "limits": account.limits,
         "opened_at": time_text(account.created_on),
     }
 
 
-def record_length(first: LedgerEvent) -> int:
-    """How many events from its stream's first on belong to a command: they are contiguous."""
-    return 1 + 2 * len(first.postings) if isinstance(first, PaymentSettled) else 1
-
-
-def _payment(
-    payment: PaymentDecided, entries: Sequence[AccountEntry], position: int
-) -> dict[str, Any]:
-    latest = {entry.account: entry for entry in entries}
+def payment_resource(payment: Payment, position: int) -> dict[str, Any]:
+    """The payment as answered, but for balances; `position` is that of its last event."""
     return {
-        "id": str(payment.originator_id),
-        "state": "settled",
+        "id": str(payment.id),
+        "state": payment.state,
         "mode": payment.mode,
         "postings": [
             {
@@ -88,28 +91,48 @@ def _payment(
                 "credit": posting.credit,
                 "amount": posting.amount_minor,
                 "currency": posting.currency,
-                "captured": posting.amount_minor,
-                "refunded": 0,
+                "captured": captured,
+                "refunded": refunded,
             }
-            for posting in payment.postings
+            for posting, captured, refunded in zip(
+                payment.postings, payment.captured, payment.refunded, strict=True
+            )
         ],
         "reference": payment.reference,
         "carrier": payment.carrier,
-        "value_date": (payment.value_date or payment.timestamp.date()).isoformat(),
+        "value_date": (payment.value_date or payment.booked_on).isoformat(),
         "metadata": payment.metadata,
-        "created_at": time_text(payment.timestamp),
-        "hold_expires_at": None,
-        "refund_of": None,
+        "created_at": time_text(payment.created_on),
+        "hold_expires_at": payment.expires_at and time_text(payment.expires_at),
+        "refund_of": payment.refund_of and str(payment.refund_of),
         "position": position,
-        "balances": [
-            {
-                "account": entry.account,
-                "currency": entry.currency,
-                "posted": entry.posted,
-                "pending_debit": entry.pending_debit,
-                "pending_credit": entry.pending_credit,
-                "available": entry.available,
-            }
-            for entry in latest.values()
-        ],
     }
+
+
+def record_length(first: LedgerEvent) -> int:
+    """How many events from its stream's first on belong to a command: they are contiguous."""
+    match first:
+        case PaymentSettled():
+            return 1 + 2 * len(first.postings) + (first.refund_of is not None)
+        case PaymentHeld():
+            return 1 + 2 * len(first.postings)
+        case _:
+            return 1
+
+
+def _balances(record: Sequence[Recorded]) -> list[dict[str, Any]]:
+    """Of every account concerned, right after the command."""
+    latest = {
+        event.account: event for _, event in record if isinstance(event, AccountEntry | AccountHold)
+    }
+    return [
+        {
+            "account": event.account,
+            "currency": event.currency,
+            "posted": event.posted,
+            "pending_debit": event.pending_debit,
+            "pending_credit": event.pending_credit,
+            "available": event.available,
+        }
+        for event in latest.values()
+    ]

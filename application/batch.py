@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from application.answers import Recorded
-from application.commands import Command
+from application.commands import Command, PayTogether
 from domain.account import Account
-from domain.events import CommandDecided, LedgerEvent, PaymentDecided
-from domain.refusals import IdempotencyKeyReused
+from domain.events import CommandDecided, LedgerEvent, PaymentDecided, PaymentRefused
+from domain.payment import Payment
+from domain.refusals import IdempotencyKeyReused, Undecided
 
 
 class Decided(NamedTuple):
-    """Decided in this batch: `batch.events[start:stop]`, once they are in the store."""
+    """Decided in this batch: in the store once the batch is, but for a dry run's."""
 
-    start: int
-    stop: int
+    first_position: int
+    events: Sequence[LedgerEvent]
+    payment: Payment | None
+    """The payment it makes or is about, as it is right after it."""
     replayed: bool
 
 
@@ -29,18 +32,39 @@ class Known(NamedTuple):
     replayed: bool
 
 
-Decision = Decided | Known | Exception
+class Together(NamedTuple):
+    """Of commands that are decided all or not at all."""
+
+    decisions: Sequence[Decided | Known]
+
+
+Decision = Decided | Known | Together | Exception
 """An exception is an Undecided refusal, or the defect that deciding this command ran into."""
+Decide = Callable[[Command, "Draft"], None]
+
+
+class BulkRefused(Undecided):
+    """One of the commands that go together is refused: none is recorded."""
+
+    code = "bulk_refused"
+    detail = "Nothing was recorded; correct the line named, or send the lines without `atomic`."
+
+    def __init__(self, line: int, refusal: dict[str, Any]) -> None:
+        """`line` from 0; `refusal`: `code`, and what it is about."""
+        super().__init__(line=line, refusal=refusal)
 
 
 class Draft:
-    """What one command would do: copies of the accounts it touches, and its events in order."""
+    """What one command would do: copies of what it touches, and its events in order."""
 
     def __init__(self, batch: Batch) -> None:
         self.now = batch.now
         self.ledger = batch.ledger
         self.events: list[LedgerEvent] = []
         self.accounts: dict[str, Account] = {}
+        self.payments: dict[UUID, Payment] = {}
+        self.about: Payment | None = None
+        """The payment that the command is answered with."""
         self._batch = batch
 
     def account(self, account_id: str) -> Account | None:
@@ -51,9 +75,26 @@ class Draft:
         copy = self.accounts[account_id] = account.copied()
         return copy
 
+    def accounts_of(self, account_ids: Iterable[str]) -> dict[str, Account]:
+        """Copies of those accounts that there are."""
+        return {
+            account_id: account
+            for account_id in account_ids
+            if (account := self.account(account_id)) is not None
+        }
+
+    def payment(self, payment_id: UUID) -> Payment | None:
+        """A copy of the payment as the commands before this one leave it; None: it's unknown."""
+        payment = self._batch.payment(payment_id)
+        return None if payment is None else payment.copied()
+
+    def concerns(self, payment: Payment) -> None:
+        """Says which payment the command makes, or changes."""
+        self.about = self.payments[payment.id] = payment
+
 
 class Batch:
-    """Changes nothing outside itself: copies replace the cached accounts after the commit."""
+    """Changes nothing outside itself: copies replace what is cached after the commit."""
 
     def __init__(
         self,
@@ -61,7 +102,9 @@ class Batch:
         ledger: str,
         decided_at: int,
         now: datetime,
-        cached: Callable[[str], Account | None],
+        decide: Decide,
+        account: Callable[[str], Account | None],
+        payment: Callable[[UUID], Payment | None],
         known: Mapping[UUID, Recorded],
         in_doubt: Collection[UUID] = (),
     ) -> None:
@@ -72,27 +115,63 @@ class Batch:
         self.events: list[LedgerEvent] = []
         self.accounts: dict[str, Account] = {}
         """The accounts changed so far, by id."""
+        self.payments: dict[UUID, Payment] = {}
+        """The payments made and changed so far."""
         self.decisions: list[Decision] = []
-        self._cached = cached
+        self._decide = decide
+        self._cached_account = account
+        self._cached_payment = payment
         self._known = known
         self._in_doubt = set(in_doubt)
         self._met: dict[UUID, tuple[bytes, Decided]] = {}
 
-    def decide(self, command: Command, decide: Callable[[Command, Draft], None]) -> None:
+    def decide(self, command: Command) -> None:
         """Decides one command; a refusal or a defect costs this command only."""
         try:
-            decision = self._met_before(command) or self._accept(command, decide)
+            if isinstance(command, PayTogether):
+                decision: Decision = self._all_or_none(command)
+            else:
+                decision = self._one(command)
         except Exception as refusal_or_defect:  # noqa: BLE001 (it is answered, not swallowed)
             self.decisions.append(refusal_or_defect)
         else:
             self.decisions.append(decision)
 
     def account(self, account_id: str) -> Account | None:
-        return self.accounts.get(account_id) or self._cached(account_id)
+        return self.accounts.get(account_id) or self._cached_account(account_id)
+
+    def payment(self, payment_id: UUID) -> Payment | None:
+        return self.payments.get(payment_id) or self._cached_payment(payment_id)
 
     def accepted(self) -> Collection[UUID]:
         """The commands that it records."""
         return self._met.keys()
+
+    def _one(self, command: Command) -> Decided | Known:
+        return self._met_before(command) or self._accept(command)
+
+    def _all_or_none(self, together: PayTogether) -> Together:
+        """Decided on the batch itself, which is put back where one of them is refused."""
+        events, accounts, payments = len(self.events), dict(self.accounts), dict(self.payments)
+        met = dict(self._met)
+        try:
+            decisions = [self._accepted(n, one) for n, one in enumerate(together.payments)]
+        except Undecided:
+            del self.events[events:]
+            self.accounts, self.payments, self._met = accounts, payments, met
+            raise
+        return Together(decisions)
+
+    def _accepted(self, line: int, command: Command) -> Decided | Known:
+        try:
+            decision = self._one(command)
+        except Undecided as undecided:
+            refusal = {"code": undecided.code, **undecided.members}
+            raise BulkRefused(line, refusal) from undecided
+        first = decision.first.event if isinstance(decision, Known) else decision.events[0]
+        if isinstance(first, PaymentRefused):
+            raise BulkRefused(line, {**first.refusal, "payment_id": str(first.originator_id)})
+        return decision
 
     def _met_before(self, command: Command) -> Decided | Known | None:
         if command.id in self._met:
@@ -112,11 +191,14 @@ class Batch:
             return Known(recorded, replayed=not own)
         return None
 
-    def _accept(self, command: Command, decide: Callable[[Command, Draft], None]) -> Decided:
+    def _accept(self, command: Command) -> Decided:
         draft = Draft(self)
-        decide(command, draft)
-        decided = Decided(len(self.events), len(self.events) + len(draft.events), replayed=False)
-        self.events += draft.events
-        self.accounts |= draft.accounts
-        self._met[command.id] = (command.fingerprint, decided)
+        self._decide(command, draft)
+        first = self.decided_at + len(self.events) + 1
+        decided = Decided(first, draft.events, draft.about, replayed=False)
+        if not command.dry_run:
+            self.events += draft.events
+            self.accounts |= draft.accounts
+            self.payments |= draft.payments
+            self._met[command.id] = (command.fingerprint, decided)
         return decided

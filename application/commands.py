@@ -1,13 +1,15 @@
 """What can be asked of the ledger, as plain values: a command can be sent over a wire."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from domain.events import Actor, Metadata, NormalSide
-from domain.payment import PaymentOrder
+from domain.order import PaymentOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,10 +19,22 @@ class Command(ABC):
     fingerprint: bytes
     """SHA-256 of the request's meaning: the same key with another one is refused."""
     actor: Actor
+    dry_run: bool = False
+    """Decided, and answered, but not recorded."""
 
     @abstractmethod
     def account_ids(self) -> Iterable[str]:
-        """The accounts it is decided on."""
+        """The accounts it names."""
+
+    @property
+    def payment_ids(self) -> Iterable[UUID]:
+        """The payments it is about: it is decided on their accounts too."""
+        return ()
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """Those that are recorded, each under its own id."""
+        return (self,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +57,8 @@ class OpenAccount(AccountCommand):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeAccount(AccountCommand):
     changes: dict[str, Any]
-    """New values by name: `overdraft_limit`, `max_balance`, `metadata`; absent is unchanged."""
+    """New values by name: `overdraft_limit`, `max_balance`, `metadata`, `limits`; absent is
+    unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,4 +81,67 @@ class MakePayment(Command):
     order: PaymentOrder
 
     def account_ids(self) -> Iterable[str]:
-        return {name for posting in self.order.postings for name in posting[:2]}
+        return self.order.accounts | {condition.account for condition in self.order.conditions}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayTogether(Command):
+    """Payments that are made all or not at all; its own id and fingerprint are never recorded."""
+
+    payments: Sequence[MakePayment]
+
+    def account_ids(self) -> Iterable[str]:
+        return {name for payment in self.payments for name in payment.account_ids()}
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        return self.payments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentCommand(Command):
+    """A command on a payment there is."""
+
+    payment: UUID
+
+    def account_ids(self) -> Iterable[str]:
+        return ()
+
+    @property
+    def payment_ids(self) -> Iterable[UUID]:
+        return (self.payment,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturePayment(PaymentCommand):
+    amount_minor: int | None = None
+    """None: all that is left."""
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidPayment(PaymentCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelPayment(PaymentCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundPayment(PaymentCommand):
+    """Makes a payment, under the command's id."""
+
+    amount_minor: int | None = None
+    """None: all that is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpirePayment(PaymentCommand):
+    """The ledger's own: records that a hold's deadline has passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutePayment(PaymentCommand):
+    """The ledger's own: decides a scheduled payment whose time has come."""

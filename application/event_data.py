@@ -51,7 +51,6 @@ Carrier = Annotated[
         examples=["api", "qr", "barcode", "nfc", "sonic", "link"],
     ),
 ]
-Version = Annotated[int, Meta(ge=1, description="Number of the event in its stream, from 1")]
 TimeText = Annotated[
     str,
     Meta(
@@ -60,6 +59,24 @@ TimeText = Annotated[
         description="RFC 3339 in UTC, six decimals",
     ),
 ]
+PostingIndex = Annotated[
+    int, Meta(ge=0, description="Number of the posting in its payment, from 0")
+]
+Available = Annotated[
+    int | None, Meta(description="Minor units; null where the overdraft limit is unlimited")
+]
+CounterAccount = Annotated[str, Meta(description="Id of the account on the other side")]
+HoldSide = Annotated[
+    Literal["debit", "credit"], Meta(description="The side that the account is on")
+]
+HoldLeft = Annotated[int, Meta(ge=0, description="What is still held of its hold, in minor units")]
+ExpiresAt = Annotated[
+    TimeText, Meta(description="From this very microsecond on the hold counts no more")
+]
+Amounts = Annotated[
+    list[Annotated[int, Meta(ge=0)]], Meta(description="By posting, in minor units")
+]
+Version = Annotated[int, Meta(ge=1, description="Number of the event in its stream, from 1")]
 
 
 class ActorData(Struct, frozen=True, gc=False):
@@ -68,6 +85,15 @@ class ActorData(Struct, frozen=True, gc=False):
     caller: Annotated[str, Meta(description="The named holder of an API key")]
     key_id: str
     request_id: str
+
+
+class LimitData(Struct, frozen=True, gc=False):
+    """A velocity limit: at most so many payments, or so much, debited in a window."""
+
+    window: Annotated[str, Meta(description="Expect new values", examples=["hour", "day", "month"])]
+    carrier: Annotated[str | None, Meta(description="What came by it alone; null: everything")]
+    max_count: Annotated[int | None, Meta(description="Payments; null is no maximum")]
+    max_amount: Annotated[int | None, Meta(description="Minor units; null is no maximum")]
 
 
 class AccountOpenedData(Struct, frozen=True):
@@ -86,6 +112,7 @@ class AccountChangedData(Struct, frozen=True):
     overdraft_limit: OverdraftLimit | UnsetType = UNSET
     max_balance: MaxBalance | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
+    limits: Annotated[list[LimitData], Meta(description="Velocity limits")] | UnsetType = UNSET
 
 
 class AccountStatusData(Struct, frozen=True, gc=False):
@@ -100,20 +127,65 @@ class EntryData(Struct, frozen=True, gc=False):
 
     account: AccountId
     payment: PaymentId
-    index: Annotated[int, Meta(ge=0, description="Number of the posting in its payment, from 0")]
+    index: PostingIndex
     amount: Amount
     currency: Currency
     from_hold: Annotated[bool, Meta(description="Whether the amount had been held before")]
     posted: Balance
     pending_debit: Pending
     pending_credit: Pending
-    available: Annotated[
-        int | None, Meta(description="Minor units; null where the overdraft limit is unlimited")
-    ]
+    available: Available
     value_date: Annotated[date, Meta(description="Day it counts for")]
-    counter_account: Annotated[str, Meta(description="Id of the account on the other side")]
+    counter_account: CounterAccount
     reference: Reference
     carrier: Carrier
+    hold_left: HoldLeft | UnsetType = UNSET
+    hold_expires_at: ExpiresAt | UnsetType = UNSET
+
+
+class HeldData(Struct, frozen=True, gc=False):
+    """One side of a held posting, with the account's balances right after it.
+
+    What is pending is as of the recorded time: holds past their deadline are left out.
+    """
+
+    account: AccountId
+    payment: PaymentId
+    index: PostingIndex
+    side: HoldSide
+    amount: Amount
+    currency: Currency
+    posted: Balance
+    pending_debit: Pending
+    pending_credit: Pending
+    available: Available
+    expires_at: ExpiresAt
+    counter_account: CounterAccount
+    carrier: Carrier
+
+
+class ReleasedData(Struct, frozen=True, gc=False):
+    """All that was left of one side of a held posting is held no more."""
+
+    account: AccountId
+    payment: PaymentId
+    index: PostingIndex
+    side: HoldSide
+    amount: Amount
+    currency: Currency
+    posted: Balance
+    pending_debit: Pending
+    pending_credit: Pending
+    available: Available
+    expires_at: ExpiresAt
+    counter_account: CounterAccount
+    reason: Annotated[
+        str,
+        Meta(
+            description="captured: the last capture took less than was left. Expect new values",
+            examples=["captured", "voided", "expired"],
+        ),
+    ]
 
 
 class PostingData(Struct, frozen=True, gc=False):
@@ -121,8 +193,21 @@ class PostingData(Struct, frozen=True, gc=False):
 
     debit: AccountId
     credit: AccountId
-    amount: Amount
+    amount: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MAX_AMOUNT_MINOR,
+            description="Minor units; 0 where an amount to be found was not, or not yet",
+        ),
+    ]
     currency: Currency
+
+
+RefundOf = Annotated[UUID, Meta(description="Id of the payment that it undoes")]
+ValueDateSent = Annotated[
+    date | None, Meta(description="As sent; null is the day each entry is booked")
+]
 
 
 class PaymentSettledData(Struct, frozen=True):
@@ -134,10 +219,84 @@ class PaymentSettledData(Struct, frozen=True):
     postings: list[PostingData]
     carrier: Carrier
     reference: Reference
-    value_date: Annotated[
-        date | None, Meta(description="As sent; null is the day each entry is booked")
-    ]
+    value_date: ValueDateSent
     metadata: Metadata
+    refund_of: RefundOf | UnsetType = UNSET
+
+
+class PaymentHeldData(Struct, frozen=True):
+    """The payment as it was asked for; what it holds are events of the accounts."""
+
+    payment: PaymentId
+    state: Literal["held"]
+    mode: Annotated[str, Meta(description="Expect new values", examples=["hold"])]
+    postings: list[PostingData]
+    carrier: Carrier
+    reference: Reference
+    value_date: ValueDateSent
+    metadata: Metadata
+    expires_at: ExpiresAt
+
+
+class ConditionData(Struct, frozen=True, gc=False):
+    """What must be so of an account for the payment to be made."""
+
+    account: AccountId
+    what: Annotated[str, Meta(examples=["posted", "available", "version"])]
+    op: Annotated[str, Meta(examples=["eq", "gt", "gte", "lt", "lte"])]
+    value: Annotated[str, Meta(description="An integer in decimal digits")]
+
+
+class PaymentScheduledData(Struct, frozen=True):
+    """The payment as it was asked for, to be decided at its time."""
+
+    payment: PaymentId
+    state: Literal["scheduled"]
+    mode: Annotated[str, Meta(description="Expect new values", examples=["settle"])]
+    postings: list[PostingData]
+    carrier: Carrier
+    reference: Reference
+    value_date: ValueDateSent
+    metadata: Metadata
+    execute_at: Annotated[TimeText, Meta(description="When it is decided")]
+    conditions: list[ConditionData]
+    up_to: Annotated[
+        list[Annotated[int, Meta(ge=0)]],
+        Meta(description="By posting: at most so much of what the account has; 0: a fixed amount"),
+    ]
+
+
+class PaymentCapturedData(Struct, frozen=True):
+    """All or part of what was held is booked."""
+
+    payment: PaymentId
+    amounts: Amounts
+    released: Annotated[
+        list[Annotated[int, Meta(ge=0)]],
+        Meta(description="By posting: what the last capture left, in minor units"),
+    ]
+    final: Annotated[bool, Meta(description="Whether it was the last one: the payment is settled")]
+
+
+class PaymentReleasedData(Struct, frozen=True):
+    """The hold was voided, or expired: the type says which."""
+
+    payment: PaymentId
+    released: Amounts
+
+
+class PaymentRefundedData(Struct, frozen=True):
+    """A refund undid the payment, in part or whole."""
+
+    payment: PaymentId
+    amounts: Amounts
+    refund: Annotated[UUID, Meta(description="Id of the payment that moved it back")]
+
+
+class PaymentCanceledData(Struct, frozen=True, gc=False):
+    """The scheduled payment is not to be made."""
+
+    payment: PaymentId
 
 
 class RefusalData(Struct, frozen=True, gc=False):
@@ -147,7 +306,13 @@ class RefusalData(Struct, frozen=True, gc=False):
         str, Meta(description="Stable; expect new values", examples=["insufficient_funds"])
     ]
     account: AccountId | UnsetType = UNSET
-    index: Annotated[int, Meta(ge=0, description="Number of the posting")] | UnsetType = UNSET
+    index: (
+        Annotated[int, Meta(ge=0, description="Number of the posting or condition")] | UnsetType
+    ) = UNSET
+    limit: Annotated[LimitData, Meta(description="The velocity limit")] | UnsetType = UNSET
+    frees_at: (
+        Annotated[str | None, Meta(description="When it would fit; null: never")] | UnsetType
+    ) = UNSET
 
 
 class PaymentRefusedData(Struct, frozen=True):
@@ -159,9 +324,10 @@ class PaymentRefusedData(Struct, frozen=True):
     postings: list[PostingData]
     carrier: Carrier
     reference: Reference
-    value_date: Annotated[date | None, Meta(description="As sent")]
+    value_date: ValueDateSent
     metadata: Metadata
     refusal: RefusalData
+    refund_of: RefundOf | UnsetType = UNSET
 
 
 class AccountAfter(Struct):
@@ -175,7 +341,7 @@ class AccountAfter(Struct):
     metadata: Metadata
     status: Annotated[str, Meta(examples=["open", "frozen", "closed"])]
     version: Version
-    limits: Annotated[list[dict[str, Any]], Meta(description="Velocity limits")]
+    limits: Annotated[list[LimitData], Meta(description="Velocity limits")]
     opened_at: TimeText
 
 
@@ -183,30 +349,44 @@ class CommandDecidedData(Struct, frozen=True):
     """What came of a command that makes no payment, also where it changed nothing."""
 
     command: Annotated[
-        str, Meta(description="Expect new values", examples=["open_account", "freeze_account"])
+        str, Meta(description="Expect new values", examples=["open_account", "capture_payment"])
     ]
-    account: AccountId
     outcome: Literal["accepted", "refused"]
     refusal: RefusalData | None
+    account: AccountId | UnsetType = UNSET
     account_after: Annotated[
-        dict[str, Any],
+        dict[str, Any] | UnsetType,
         Meta(
             description="The account as the command was answered with it",
             extra_json_schema={
                 "properties": schema(AccountAfter)["$defs"]["AccountAfter"]["properties"]
             },
         ),
-    ]
+    ] = UNSET
+    payment: PaymentId | UnsetType = UNSET
 
+
+PaymentData = (
+    PaymentSettledData
+    | PaymentRefusedData
+    | PaymentHeldData
+    | PaymentScheduledData
+    | PaymentCapturedData
+    | PaymentReleasedData
+    | PaymentRefundedData
+    | PaymentCanceledData
+)
+"""Of events on a payment's stream."""
 
 EventData = (
     AccountOpenedData
     | AccountChangedData
     | AccountStatusData
     | EntryData
-    | PaymentSettledData
-    | PaymentRefusedData
+    | HeldData
+    | ReleasedData
     | CommandDecidedData
+    | PaymentData
 )
 
 DATA: Final[dict[str, type[EventData]]] = {
@@ -217,8 +397,17 @@ DATA: Final[dict[str, type[EventData]]] = {
     "tally.account.closed.v1": AccountStatusData,
     "tally.account.debited.v1": EntryData,
     "tally.account.credited.v1": EntryData,
+    "tally.account.held.v1": HeldData,
+    "tally.account.released.v1": ReleasedData,
     "tally.payment.settled.v1": PaymentSettledData,
     "tally.payment.refused.v1": PaymentRefusedData,
+    "tally.payment.held.v1": PaymentHeldData,
+    "tally.payment.scheduled.v1": PaymentScheduledData,
+    "tally.payment.captured.v1": PaymentCapturedData,
+    "tally.payment.voided.v1": PaymentReleasedData,
+    "tally.payment.expired.v1": PaymentReleasedData,
+    "tally.payment.refunded.v1": PaymentRefundedData,
+    "tally.payment.canceled.v1": PaymentCanceledData,
     "tally.command.decided.v1": CommandDecidedData,
 }
 """The closed registry: what `data` is, by the event's type."""

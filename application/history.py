@@ -7,6 +7,7 @@ from typing import Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from application.event_data import (
     DATA,
@@ -15,13 +16,23 @@ from application.event_data import (
     AccountStatusData,
     ActorData,
     CommandDecidedData,
+    ConditionData,
     EntryData,
     EventData,
     EventItem,
+    HeldData,
+    PaymentCanceledData,
+    PaymentCapturedData,
+    PaymentData,
+    PaymentHeldData,
+    PaymentRefundedData,
     PaymentRefusedData,
+    PaymentReleasedData,
+    PaymentScheduledData,
     PaymentSettledData,
     PostingData,
     RefusalData,
+    ReleasedData,
 )
 from domain.events import (
     EVENTS,
@@ -30,14 +41,25 @@ from domain.events import (
     AccountCredited,
     AccountDebited,
     AccountFrozen,
+    AccountHeld,
+    AccountHold,
     AccountOpened,
+    AccountReleased,
     AccountUnfrozen,
     Actor,
     CommandDecided,
+    Condition,
     LedgerEvent,
+    PaymentCanceled,
+    PaymentCaptured,
     PaymentDecided,
+    PaymentExpired,
+    PaymentHeld,
+    PaymentRefunded,
     PaymentRefused,
+    PaymentScheduled,
     PaymentSettled,
+    PaymentVoided,
     Posting,
 )
 from domain.ids import account_stream
@@ -117,30 +139,32 @@ def _data(event: LedgerEvent) -> EventData:
                 event.counter_account,
                 event.reference,
                 event.carrier,
+                UNSET if event.hold_left is None else event.hold_left,
+                _time_or_unset(event.hold_expires_at),
             )
-        case PaymentSettled():
-            return PaymentSettledData(
-                event.originator_id,
-                "settled",
-                event.mode,
-                _postings(event),
-                event.carrier,
-                event.reference,
-                event.value_date,
-                event.metadata,
+        case AccountHeld():
+            return HeldData(**_hold(event), carrier=event.carrier)
+        case AccountReleased():
+            return ReleasedData(**_hold(event), reason=event.reason)
+        case PaymentDecided():
+            return _payment_data(event)
+        case PaymentCaptured():
+            return PaymentCapturedData(
+                event.originator_id, [*event.amounts], [*event.released], event.final
             )
-        case PaymentRefused():
-            return PaymentRefusedData(
-                event.originator_id,
-                "refused",
-                event.mode,
-                _postings(event),
-                event.carrier,
-                event.reference,
-                event.value_date,
-                event.metadata,
-                RefusalData(**event.refusal),
-            )
+        case PaymentVoided() | PaymentExpired():
+            return PaymentReleasedData(event.originator_id, [*event.released])
+        case PaymentRefunded():
+            return PaymentRefundedData(event.originator_id, [*event.amounts], event.refund)
+        case PaymentCanceled():
+            return PaymentCanceledData(event.originator_id)
+        case _:
+            return _account_data(event)
+
+
+def _account_data(event: LedgerEvent) -> EventData:
+    """The rarer ones."""
+    match event:
         case AccountOpened():
             return AccountOpenedData(
                 event.account,
@@ -157,13 +181,70 @@ def _data(event: LedgerEvent) -> EventData:
         case CommandDecided():
             return CommandDecidedData(
                 event.name,
-                event.account,
                 event.outcome,
                 RefusalData(**event.refusal) if event.refusal else None,
-                event.account_after,
+                UNSET if event.account is None else event.account,
+                UNSET if event.account_after is None else event.account_after,
+                UNSET if event.payment is None else event.payment,
             )
         case _:
             raise AssertionError(f"{event.TOPIC} has no item")
+
+
+def _payment_data(event: PaymentDecided) -> EventData:
+    """A payment as it was asked for, and what became of it at once."""
+
+    told: dict[str, Any] = {
+        "payment": event.originator_id,
+        "mode": event.mode,
+        "postings": _postings(event),
+        "carrier": event.carrier,
+        "reference": event.reference,
+        "value_date": event.value_date,
+        "metadata": event.metadata,
+    }
+
+    match event:
+        case PaymentSettled():
+            return PaymentSettledData(**told, state="settled", refund_of=event.refund_of or UNSET)
+        case PaymentRefused():
+            refusal = RefusalData(**event.refusal)
+            return PaymentRefusedData(
+                **told, state="refused", refusal=refusal, refund_of=event.refund_of or UNSET
+            )
+        case PaymentHeld():
+            return PaymentHeldData(**told, state="held", expires_at=time_text(event.expires_at))
+        case PaymentScheduled():
+            return PaymentScheduledData(
+                **told,
+                state="scheduled",
+                execute_at=time_text(event.execute_at),
+                conditions=[ConditionData(*condition) for condition in event.conditions],
+                up_to=[*event.up_to],
+            )
+        case _:
+            raise AssertionError(f"{event.TOPIC} has no item")
+
+
+def _hold(event: AccountHold) -> dict[str, Any]:
+    return {
+        "account": event.account,
+        "payment": event.payment,
+        "index": event.index,
+        "side": event.side,
+        "amount": event.amount_minor,
+        "currency": event.currency,
+        "posted": event.posted,
+        "pending_debit": event.pending_debit,
+        "pending_credit": event.pending_credit,
+        "available": event.available,
+        "expires_at": time_text(event.expires_at),
+        "counter_account": event.counter_account,
+    }
+
+
+def _time_or_unset(at: datetime | None) -> str | UnsetType:
+    return UNSET if at is None else time_text(at)
 
 
 def _postings(payment: PaymentDecided) -> list[PostingData]:
@@ -177,9 +258,9 @@ def event_of(value: bytes, *, ledger: str) -> tuple[int, LedgerEvent]:
     """Position and event of an item's JSON. Raises UnreadableItem, UnknownItemType.
 
     Members that this version doesn't know are ignored. What an item doesn't tell is made: the
-    stream of an account, from its id; the command of a payment's events and entries, which is
-    the payment. It is left empty where it can't be: the command of an account's other events
-    (NO_COMMAND), and every fingerprint (NO_FINGERPRINT).
+    stream of an account, from its id; the command that makes a payment, which is the payment. It
+    is left empty where it can't be: the command of other events (NO_COMMAND), and every
+    fingerprint (NO_FINGERPRINT).
     """
     try:
         item = _items.decode(value)
@@ -208,23 +289,16 @@ def _fields(item: EventItem[msgspec.Raw], data: EventData, ledger: str) -> dict[
     match data:
         case EntryData():
             fields["amount_minor"] = fields.pop("amount")
-            fields["command"] = data.payment
-        case PaymentSettledData() | PaymentRefusedData():
-            _same(item.stream, str(data.payment))
-            del fields["payment"], fields["state"]
-            fields["originator_id"] = fields["command"] = data.payment
-            fields["fingerprint"] = NO_FINGERPRINT
-            fields["postings"] = tuple(
-                [
-                    Posting(each.debit, each.credit, each.amount, each.currency)
-                    for each in data.postings
-                ]
-            )
-            if isinstance(data, PaymentRefusedData):
-                fields["refusal"] = msgspec.to_builtins(data.refusal)
-            return fields
+            fields["command"] = NO_COMMAND if data.from_hold else data.payment
+            fields["hold_left"] = None if data.hold_left is UNSET else data.hold_left
+            fields["hold_expires_at"] = _time_of(data.hold_expires_at)
+        case HeldData() | ReleasedData():
+            fields["amount_minor"] = fields.pop("amount")
+            fields["command"] = data.payment if isinstance(data, HeldData) else NO_COMMAND
+            fields["expires_at"] = datetime.fromisoformat(data.expires_at)
         case CommandDecidedData():
-            fields["name"] = data.command
+            fields = {name: None if value is UNSET else value for name, value in fields.items()}
+            fields["name"] = fields.pop("command")
             fields["originator_id"] = fields["command"] = UUID(item.stream)
             fields["fingerprint"] = NO_FINGERPRINT
             fields["refusal"] = msgspec.to_builtins(data.refusal)
@@ -236,10 +310,60 @@ def _fields(item: EventItem[msgspec.Raw], data: EventData, ledger: str) -> dict[
         case AccountOpenedData() | AccountStatusData():
             fields["command"] = NO_COMMAND
         case _:
-            assert_never(data)
+            return _payment_fields(item, data)
     _same(item.stream, data.account)
     fields["originator_id"] = _account_stream(ledger, data.account)
     return fields
+
+
+def _payment_fields(item: EventItem[msgspec.Raw], data: PaymentData) -> dict[str, Any]:
+    """Of an event on a payment's stream."""
+    fields = msgspec.structs.asdict(data)
+    del fields["payment"]
+    _same(item.stream, str(data.payment))
+    fields["originator_id"] = data.payment
+    fields["command"] = data.payment if item.version == 1 else NO_COMMAND
+    match data:
+        case PaymentCapturedData() | PaymentReleasedData() | PaymentRefundedData():
+            for name in ("amounts", "released"):
+                if name in fields:
+                    fields[name] = tuple(fields[name])
+            return fields
+        case PaymentCanceledData():
+            return fields
+        case _:
+            return _decided_fields(fields, data)
+
+
+def _decided_fields(
+    fields: dict[str, Any],
+    data: PaymentSettledData | PaymentRefusedData | PaymentHeldData | PaymentScheduledData,
+) -> dict[str, Any]:
+    del fields["state"]
+    fields["fingerprint"] = NO_FINGERPRINT
+    fields["postings"] = tuple(
+        [Posting(each.debit, each.credit, each.amount, each.currency) for each in data.postings]
+    )
+    match data:
+        case PaymentSettledData() | PaymentRefusedData():
+            fields["refund_of"] = None if data.refund_of is UNSET else data.refund_of
+            if isinstance(data, PaymentRefusedData):
+                fields["refusal"] = msgspec.to_builtins(data.refusal)
+        case PaymentHeldData():
+            fields["expires_at"] = datetime.fromisoformat(data.expires_at)
+        case PaymentScheduledData():
+            fields["execute_at"] = datetime.fromisoformat(data.execute_at)
+            fields["conditions"] = tuple(
+                Condition(each.account, each.what, each.op, each.value) for each in data.conditions
+            )
+            fields["up_to"] = tuple(data.up_to)
+        case _:
+            assert_never(data)
+    return fields
+
+
+def _time_of(text: str | UnsetType) -> datetime | None:
+    return None if text is UNSET else datetime.fromisoformat(text)
 
 
 def _same(stream: str, named: str) -> None:

@@ -7,7 +7,8 @@ whose store is our recorder (port: application/ports.py) and whose events go in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
@@ -24,21 +25,29 @@ from eventsourcing.utils import Environment, EnvType
 
 from application import accounts, payments
 from application.answers import Answer, Recorded, answer, record_length
-from application.batch import Batch, Decided, Decision, Draft, Known
+from application.batch import Batch, Decided, Decision, Draft, Known, Together
 from application.commands import (
+    CancelPayment,
+    CapturePayment,
     ChangeAccount,
     CloseAccount,
     Command,
+    ExecutePayment,
+    ExpirePayment,
     FreezeAccount,
     MakePayment,
     OpenAccount,
+    RefundPayment,
     UnfreezeAccount,
+    VoidPayment,
 )
+from application.payments import accounts_concerned
 from application.ports import Clock, LedgerStore
-from application.snapshots import Snapshots
+from application.snapshots import Aggregate, Snapshots, replay
 from domain.account import Account
-from domain.events import LedgerEvent
+from domain.events import CommandDecided, LedgerEvent
 from domain.ids import account_stream
+from domain.payment import Payment
 
 MAX_CATCH_UP_EVENTS = 10_000
 """Behind by more than this, an empty cache is cheaper than the events in between."""
@@ -73,7 +82,8 @@ class Ledger(Application[UUID]):
         self.store = cast(LedgerStore, self.recorder)
         self._clock = clock
         self._snapshots = snapshots
-        self._cache: LRUCache[UUID, Account] = LRUCache(maxsize=cache_accounts)
+        self._cache_accounts = cache_accounts
+        self._empty_caches()
         self._position = 0
         """What the cached accounts have seen of the store."""
         self._stream = lru_cache(maxsize=cache_accounts)(
@@ -99,7 +109,7 @@ class Ledger(Application[UUID]):
         """
         batch = self._begin(commands, in_doubt)
         for command in commands:
-            batch.decide(command, _decide)
+            batch.decide(command)
         return batch
 
     def commit(self, batch: Batch) -> list[Answer | Exception]:
@@ -112,36 +122,64 @@ class Ledger(Application[UUID]):
             self.events.put(batch.events, decided_at=batch.decided_at, recorded_at=batch.now)
             self._position = batch.decided_at + len(batch.events)
             for account in batch.accounts.values():
-                self._cache.put(account.id, account)
+                self._accounts.put(account.id, account)
                 self._snapshots.consider(account.id, account.version)
-        known = self._known_records(batch.decisions)
-        return [self._answer(decision, batch, known) for decision in batch.decisions]
+            for payment in batch.payments.values():
+                self._keep(payment)
+        return [self._answer(decision) for decision in batch.decisions]
 
     def _begin(self, commands: Sequence[Command], in_doubt: Collection[UUID]) -> Batch:
-        """A batch at the end of the store, with every account it needs at hand."""
-        keys = [command.id for command in commands]
-        wanted = {self._stream(name) for command in commands for name in command.account_ids()}
+        """A batch at the end of the store, with every account and payment it needs at hand."""
+        keys = [one.id for command in commands for one in command.commands]
+        payments = {payment for command in commands for payment in command.payment_ids}
+        held: dict[UUID, Aggregate | None] = {}
         while True:
-            held = {stream: account for stream in wanted if (account := self._cached(stream))}
-            fetched = self.store.fetch(keys, [stream for stream in wanted if stream not in held])
-            if fetched.end == self._position and not fetched.unread:
+            self._find_cached(payments, held)
+            accounts = self._accounts_of(commands, payments, held)
+            self._find_cached(accounts, held)
+            fetched = self.store.fetch(keys, [*accounts - held.keys()], [*payments - held.keys()])
+            if fetched.end != self._position or fetched.unread:
+                for stream in fetched.unread:
+                    self._snapshots.take(stream)
+                self._catch_up(fetched.end)
+                held.clear()
+                continue
+            loaded = self._snapshots.aggregates(fetched.snapshots, fetched.of_streams)
+            for account in loaded.values():
+                if isinstance(account, Account):
+                    self._accounts.put(account.id, account)
+            held |= dict.fromkeys((accounts | payments) - held.keys()) | loaded
+            if self._accounts_of(commands, payments, held) <= held.keys():
                 break
-            for stream in fetched.unread:
-                self._snapshots.take(stream)
-            self._catch_up(fetched.end)
-        loaded = self._snapshots.accounts(fetched.snapshots, fetched.of_accounts)
-        for stream, account in loaded.items():
-            self._cache.put(stream, account)
-        held |= loaded
         now = self._clock()
         return Batch(
             ledger=self.ledger,
             decided_at=fetched.end,
             now=max(now, fetched.recorded_at) if fetched.recorded_at else now,
-            cached=lambda account_id: held.get(self._stream(account_id)),
+            decide=_decide,
+            account=lambda account_id: cast(Account | None, held.get(self._stream(account_id))),
+            payment=lambda payment_id: _payment(held.get(payment_id)),
             known={first.event.command: first for first in self._recorded(fetched.of_keys)},
             in_doubt=in_doubt,
         )
+
+    def _find_cached(self, streams: Iterable[UUID], held: dict[UUID, Aggregate | None]) -> None:
+        for stream in streams:
+            if stream not in held and (cached := self._cached(stream)):
+                held[stream] = cached
+
+    def _accounts_of(
+        self,
+        commands: Sequence[Command],
+        payments: Collection[UUID],
+        held: Mapping[UUID, Aggregate | None],
+    ) -> set[UUID]:
+        """Streams of the accounts that commands name, or that payments at hand are on."""
+        names = {name for command in commands for name in command.account_ids()}
+        for payment_id in payments:
+            if payment := _payment(held.get(payment_id)):
+                names |= accounts_concerned(payment)
+        return {self._stream(name) for name in names}
 
     def _catch_up(self, end: int) -> None:
         """Brings the cache to the end of the store: others have written, or we have and not heard.
@@ -149,50 +187,67 @@ class Ledger(Application[UUID]):
         The one recovery from a lost race, a lost answer and a takeover.
         """
         if end - self._position > MAX_CATCH_UP_EVENTS:
-            self._cache.clear()
+            self._empty_caches()
         else:
             for _, event in self._recorded(self.store.read(self._position + 1, end)):
-                account = self._cached(event.originator_id)
-                if account and account.version + 1 == event.originator_version:
-                    event.mutate(account)
+                cached = self._cached(event.originator_id)
+                if cached and cached.version + 1 == event.originator_version:
+                    event.mutate(cached)
         self._position = end
 
-    def _cached(self, stream: UUID) -> Account | None:
-        try:
-            return self._cache.get(stream)
-        except KeyError:
-            return None
+    def _empty_caches(self) -> None:
+        # New ones: the library's `clear` forgets the order of use, and keeps what it held.
+        self._accounts: LRUCache[UUID, Account] = LRUCache(maxsize=self._cache_accounts)
+        self._payments: LRUCache[UUID, Payment] = LRUCache(maxsize=self._cache_accounts)
+        """Those that wait for something: a hold for its capture, a scheduled one for its time."""
+
+    def _cached(self, stream: UUID) -> Aggregate | None:
+        for cache in (self._accounts, self._payments):
+            with suppress(KeyError):
+                return cache.get(stream)
+        return None
+
+    def _keep(self, payment: Payment) -> None:
+        """For as long as something is to come of it."""
+        if payment.waits:
+            self._payments.put(payment.id, payment)
+        else:
+            with suppress(KeyError):
+                self._payments.get(payment.id, evict=True)
 
     # Answering ------------------------------------------------------------------------
 
-    def _answer(
-        self, decision: Decision, batch: Batch, known: dict[UUID, list[Recorded]]
-    ) -> Answer | Exception:
+    def _answer(self, decision: Decision) -> Answer | Exception:
         match decision:
-            case Decided(start, stop, replayed):
-                first = batch.decided_at + 1
-                return answer(
-                    [Recorded(first + index, batch.events[index]) for index in range(start, stop)],
-                    replayed=replayed,
-                )
-            case Known(first_recorded, replayed):
-                return answer(known[first_recorded.event.command], replayed=replayed)
+            case Decided(first, events, payment, replayed):
+                record = [Recorded(first + n, event) for n, event in enumerate(events)]
+                return answer(record, payment, replayed=replayed)
+            case Known(first, replayed):
+                return answer(*self._known(first), replayed=replayed)
+            case Together(decisions):
+                lines = [cast(Answer, self._answer(each)) for each in decisions]
+                return Answer({}, None, lines[-1].position, replayed=False, lines=lines)
             case _:
                 return decision
 
-    def _known_records(self, decisions: Sequence[Decision]) -> dict[UUID, list[Recorded]]:
-        """All events of the commands decided before, by command, in one query."""
-        positions = [
-            decision.first.position + offset
-            for decision in decisions
-            if isinstance(decision, Known)
-            for offset in range(record_length(decision.first.event))
+    def _known(self, first: Recorded) -> tuple[list[Recorded], Payment | None]:
+        """All events of a command decided before, and its payment as it was right after it."""
+        position, event = first
+        if not isinstance(event, CommandDecided):
+            record = self._read(position, position + record_length(event) - 1)
+            return record, cast(Payment, event.mutate(None))
+        if event.payment is None or event.refusal:
+            return [first], None
+        until = [
+            one
+            for one in self._recorded(self.store.read_stream(event.payment))
+            if one.position < position
         ]
-        records: dict[UUID, list[Recorded]] = {}
-        if positions:
-            for recorded in self._recorded(self.store.read_at(positions)):
-                records.setdefault(recorded.event.command, []).append(recorded)
-        return records
+        payment = replay(None, (one.event for one in until))
+        return self._read(until[-1].position, position), cast(Payment, payment)
+
+    def _read(self, first: int, last: int) -> list[Recorded]:
+        return self._recorded(self.store.read(first, last))
 
     def _recorded(self, stored: Iterable[Notification]) -> list[Recorded]:
         return [
@@ -200,11 +255,22 @@ class Ledger(Application[UUID]):
         ]
 
 
+def _payment(held: object) -> Payment | None:
+    """A stream that a client names may be of anything."""
+    return held if isinstance(held, Payment) else None
+
+
 def _decide(command: Command, draft: Draft) -> None:
     """Which rule decides which command."""
     match command:
         case MakePayment():
             payments.make_payment(command, draft)
+        case RefundPayment():
+            payments.refund_payment(command, draft)
+        case CapturePayment() | VoidPayment() | CancelPayment():
+            payments.change_payment(command, draft)
+        case ExpirePayment() | ExecutePayment():
+            payments.do_what_is_due(command, draft)
         case OpenAccount():
             accounts.open_account(command, draft)
         case ChangeAccount():

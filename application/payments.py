@@ -1,21 +1,106 @@
-"""How payments are decided."""
+"""How commands on payments are decided."""
+
+from typing import Any
 
 from application.batch import Draft
-from application.commands import MakePayment
-from domain.payment import settle
+from application.commands import (
+    CancelPayment,
+    CapturePayment,
+    ExecutePayment,
+    ExpirePayment,
+    MakePayment,
+    PaymentCommand,
+    RefundPayment,
+    VoidPayment,
+)
+from domain import decisions
+from domain.command import CommandRecord
+from domain.payment import Payment
+from domain.refusals import NotFound, Refused
 
 
 def make_payment(command: MakePayment, draft: Draft) -> None:
-    accounts = {
-        name: account
-        for name in command.account_ids()
-        if (account := draft.account(name)) is not None
-    }
-    draft.events += settle(
+    payment, draft.events = decisions.make(
         command.order,
-        accounts,
+        draft.accounts_of(command.account_ids()),
         payment=command.id,
         fingerprint=command.fingerprint,
         actor=command.actor,
         now=draft.now,
     )
+    draft.concerns(payment)
+
+
+def refund_payment(command: RefundPayment, draft: Draft) -> None:
+    original = _existing(command, draft)
+    refund, draft.events = decisions.refund(
+        original,
+        command.amount_minor,
+        draft.accounts_of(original.accounts),
+        payment=command.id,
+        fingerprint=command.fingerprint,
+        actor=command.actor,
+        now=draft.now,
+    )
+    draft.concerns(refund)
+
+
+def change_payment(command: CapturePayment | VoidPayment | CancelPayment, draft: Draft) -> None:
+    """Steps that a client asks for: each is recorded under its key, last of its events."""
+    payment = _existing(command, draft)
+    accounts = draft.accounts_of(payment.accounts)
+    by: dict[str, Any] = {"command": command.id, "actor": command.actor, "now": draft.now}
+    refused = None
+    try:
+        match command:
+            case CapturePayment():
+                draft.events = decisions.capture(
+                    payment, command.amount_minor, accounts, final=command.final, **by
+                )
+            case VoidPayment():
+                draft.events = decisions.void(payment, accounts, **by)
+            case CancelPayment():
+                draft.events = decisions.cancel(payment, **by)
+    except Refused as refusal:
+        refused = refusal
+    name = {
+        CapturePayment: "capture_payment",
+        VoidPayment: "void_payment",
+        CancelPayment: "cancel_payment",
+    }[type(command)]
+    draft.events += CommandRecord.decide(
+        stream=command.id,
+        fingerprint=command.fingerprint,
+        actor=command.actor,
+        now=draft.now,
+        name=name,
+        payment=payment.id,
+        refused=refused,
+    ).collect()
+
+
+def do_what_is_due(command: ExpirePayment | ExecutePayment, draft: Draft) -> None:
+    """The ledger's own steps: what a client can't ask for, and needs no key."""
+    payment = _existing(command, draft)
+    decide = decisions.expire if isinstance(command, ExpirePayment) else decisions.execute
+    draft.events = decide(
+        payment,
+        draft.accounts_of(accounts_concerned(payment)),
+        command=command.id,
+        actor=command.actor,
+        now=draft.now,
+    )
+
+
+def accounts_concerned(payment: Payment) -> set[str]:
+    """The accounts that any step of the payment may be decided on."""
+    waiting = payment.scheduled
+    return payment.accounts | {each.account for each in (waiting.conditions if waiting else ())}
+
+
+def _existing(command: PaymentCommand, draft: Draft) -> Payment:
+    payment = draft.payment(command.payment)
+    if payment is None:
+        raise NotFound
+    draft.concerns(payment)
+    return payment

@@ -44,8 +44,9 @@ class Fetched(NamedTuple):
     of_keys: Sequence[Notification]
     """Events of the streams of the batch's keys."""
     snapshots: Sequence[StoredSnapshot]
-    of_accounts: Sequence[Notification]
-    """Events of the accounts asked for, after their snapshots, in order of position."""
+    of_streams: Sequence[Notification]
+    """Events of the accounts asked for, after their snapshots, and of the payments; stream by
+    stream, in order."""
     unread: Sequence[UUID]
     """Accounts too long to load here: they want a snapshot first."""
 
@@ -53,7 +54,9 @@ class Fetched(NamedTuple):
 class LedgerStore(Protocol):
     """The event store as the writer uses it: one append at a time, compare-and-set on its end."""
 
-    def fetch(self, keys: Sequence[UUID], accounts: Sequence[UUID]) -> Fetched:
+    def fetch(
+        self, keys: Sequence[UUID], accounts: Sequence[UUID], payments: Sequence[UUID]
+    ) -> Fetched:
         """All that deciding needs and the cache lacks, in one query and one snapshot."""
         ...
 
@@ -61,8 +64,8 @@ class LedgerStore(Protocol):
         """Events at the positions first..last."""
         ...
 
-    def read_at(self, positions: Sequence[int]) -> Sequence[Notification]:
-        """Events at these positions, in order."""
+    def read_stream(self, stream: UUID) -> Sequence[Notification]:
+        """All events of a stream, in order."""
         ...
 
     def insert_events(

@@ -7,49 +7,75 @@ each with a replay.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from queue import SimpleQueue
 from threading import Thread
-from typing import cast
+from typing import Final, cast
 from uuid import UUID
 
 from eventsourcing.persistence import Mapper, Notification, PersistenceError
+from msgspec import Struct, structs
+from msgspec.json import Decoder, Encoder
 
 from application.ports import SnapshotStore, StoredSnapshot
 from domain.account import Account
-from domain.events import LedgerEvent
+from domain.command import CommandRecord
+from domain.events import LedgerEvent, Metadata, NormalSide, Status
+from domain.holds import Holds
+from domain.limits import Meter
+from domain.payment import Payment
 
 PAGE_EVENTS = 5_000
+
+Aggregate = Account | Payment | CommandRecord
 
 _log = logging.getLogger(__name__)
 
 
+class _State(Struct):
+    """An account as stored: the members in this order, so that two states compare as bytes."""
+
+    account: str
+    currency: str
+    normal_side: NormalSide
+    overdraft_limit: int | None
+    max_balance: int | None
+    metadata: Metadata
+    status: Status
+    posted: int
+    pending_debit: int
+    pending_credit: int
+    holds: Holds
+    meters: tuple[Meter, ...]
+    opened_at: datetime
+
+
+_encoder: Final = Encoder()
+_decoder: Final = Decoder(_State)
+
+
 def state_of(account: Account) -> bytes:
-    """The account's state as stored: deterministic, so that two of them compare as bytes."""
+    """The account's state as stored."""
     state = {name: value for name, value in vars(account).items() if not name.startswith("_")}
-    state["opened_at"] = account.created_on.isoformat()
-    return json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
+    return _encoder.encode(_State(**state, opened_at=account.created_on))
 
 
 def account_of(snapshot: StoredSnapshot) -> Account:
     """The account as of a snapshot."""
-    state = json.loads(snapshot.state)
+    state = structs.asdict(_decoder.decode(snapshot.state))
     account = object.__new__(Account)
-    account.__base_init__(
-        snapshot.stream, snapshot.version, datetime.fromisoformat(state.pop("opened_at"))
-    )
+    account.__base_init__(snapshot.stream, snapshot.version, state.pop("opened_at"))
     vars(account).update(state)
     return account
 
 
-def replay(account: Account | None, events: Iterable[LedgerEvent]) -> Account | None:
-    """The account after these events too; None where there is neither."""
+def replay(aggregate: Aggregate | None, events: Iterable[LedgerEvent]) -> Aggregate | None:
+    """The aggregate after these events too; None where there is neither."""
     for event in events:
-        account = event.mutate(account)
-    return account
+        aggregate = cast(Aggregate, event.mutate(aggregate))
+    return aggregate
 
 
 class Snapshots:
@@ -83,7 +109,7 @@ class Snapshots:
         account = account_of(snapshot) if snapshot else None
         position = snapshot.position if snapshot else 0
         while page := self._page(stream, account.version if account else 0):
-            account = replay(account, self.events(page))
+            account = cast(Account, replay(account, self.events(page)))
             position = page[-1].id
         if account:
             self._store.save_snapshot(
@@ -103,7 +129,7 @@ class Snapshots:
         position = version = 0
         while version < snapshot.version:
             page = self._page(snapshot.stream, version)[: snapshot.version - version]
-            account = replay(account, self.events(page))
+            account = cast(Account | None, replay(account, self.events(page)))
             if account is None or not page:
                 return True  # of events that are not there
             position, version = page[-1].id, account.version
@@ -111,16 +137,17 @@ class Snapshots:
             account is None or position != snapshot.position or state_of(account) != snapshot.state
         )
 
-    def accounts(
+    def aggregates(
         self, snapshots: Iterable[StoredSnapshot], stored: Sequence[Notification]
-    ) -> dict[UUID, Account]:
-        """Accounts by stream, of their snapshots and the events after them."""
-        accounts = {snapshot.stream: account_of(snapshot) for snapshot in snapshots}
+    ) -> dict[UUID, Aggregate]:
+        """What the streams are of, by stream: of their snapshots and the events after them."""
+        aggregates: dict[UUID, Aggregate] = {
+            snapshot.stream: account_of(snapshot) for snapshot in snapshots
+        }
         for event in self.events(stored):
-            account = replay(accounts.get(event.originator_id), (event,))
-            assert account is not None
-            accounts[event.originator_id] = account
-        return accounts
+            stream = event.originator_id
+            aggregates[stream] = cast(Aggregate, event.mutate(aggregates.get(stream)))
+        return aggregates
 
     def events(self, stored: Iterable[Notification]) -> Iterable[LedgerEvent]:
         return (cast(LedgerEvent, self._mapper.to_domain_event(one)) for one in stored)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Self, assert_never
+from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from eventsourcing.utils import register_topic
@@ -15,15 +15,21 @@ from domain.events import (
     AccountCredited,
     AccountDebited,
     AccountFrozen,
+    AccountHeld,
+    AccountHold,
     AccountOpened,
+    AccountReleased,
     AccountUnfrozen,
     Actor,
     LedgerEvent,
     Metadata,
     NormalSide,
     Posting,
+    Side,
     Status,
 )
+from domain.holds import Hold, Holds, expired_at, left_of, open_at, with_left
+from domain.limits import Meter, limit_of, set_limits
 from domain.refusals import AccountClosed as AccountIsClosed
 from domain.refusals import AccountFrozen as AccountIsFrozen
 from domain.refusals import AccountNotEmpty, CurrencyMismatch
@@ -36,7 +42,19 @@ AccountEvent = (
     | AccountClosed
     | AccountDebited
     | AccountCredited
+    | AccountHeld
+    | AccountReleased
 )
+
+
+_STATUS: Final[dict[type[LedgerEvent], Status]] = {
+    AccountFrozen: "frozen",
+    AccountUnfrozen: "open",
+    AccountClosed: "closed",
+}
+
+Pending = tuple[int, int]
+"""What is held on the debit and on the credit side, in minor units."""
 
 
 class Account(LedgerAggregate):
@@ -53,8 +71,12 @@ class Account(LedgerAggregate):
     """Minor units: credits - debits where credit-normal, debits - credits where debit-normal."""
     pending_debit: int
     pending_credit: int
+    """As of the last event that told them: `pending_at` leaves out what has expired since."""
+    holds: Holds
+    meters: tuple[Meter, ...]
+    """The velocity limits, each with what counts towards it."""
 
-    STATE_VERSION = 1
+    STATE_VERSION = 2
     """Raised with any change of what `evolve` makes: snapshots of another version are ignored."""
 
     # Decide ---------------------------------------------------------------------------
@@ -93,7 +115,8 @@ class Account(LedgerAggregate):
     def change(
         self, changes: dict[str, Any], *, command: UUID, actor: Actor, now: datetime
     ) -> None:
-        """Sets overdraft limit, maximum balance or metadata; what is so already stays."""
+        """Sets overdraft limit, maximum balance, metadata or velocity limits; what is so already
+        stays."""
         self._not_closed()
         changed = {name: value for name, value in changes.items() if getattr(self, name) != value}
         if changed:
@@ -112,7 +135,7 @@ class Account(LedgerAggregate):
     def close(self, reason: str, *, command: UUID, actor: Actor, now: datetime) -> None:
         if self.status == "closed":
             return
-        if self.posted or self.pending_debit or self.pending_credit:
+        if self.posted or any(self.pending_at(now)):
             raise AccountNotEmpty(account=self.account)
         self._trigger(AccountClosed, command, actor, now, reason=reason)
 
@@ -124,40 +147,110 @@ class Account(LedgerAggregate):
         if currency != self.currency:
             raise CurrencyMismatch(account=self.account)
 
+    # From here on it has been decided: nothing may refuse.
+
     def enter(
         self,
-        event_class: type[AccountDebited] | type[AccountCredited],
+        side: Side,
+        posting: Posting,
+        *,
+        index: int,
+        payment: UUID,
+        command: UUID,
+        actor: Actor,
+        now: datetime,
+        value_date: date,
+        reference: str | None,
+        carrier: str,
+        hold_expires_at: datetime | None = None,
+    ) -> None:
+        """Books one side of a posting, out of the hold with that deadline where there is one."""
+        amount_minor = posting.amount_minor
+        posted = self.posted + self.effect(amount_minor, debits=side == "debit")
+        pending = self.pending_at(now)
+        left = None
+        if hold_expires_at is not None:
+            pending = _moved(pending, side, -amount_minor)
+            left = left_of(self.holds, hold_expires_at, payment, index) - amount_minor
+        self._trigger(
+            AccountDebited if side == "debit" else AccountCredited,
+            command,
+            actor,
+            now,
+            payment=payment,
+            index=index,
+            amount_minor=amount_minor,
+            currency=self.currency,
+            from_hold=hold_expires_at is not None,
+            posted=posted,
+            pending_debit=pending[0],
+            pending_credit=pending[1],
+            available=self.available(posted, pending),
+            value_date=value_date,
+            counter_account=posting.credit if side == "debit" else posting.debit,
+            reference=reference,
+            carrier=carrier,
+            hold_left=left,
+            hold_expires_at=hold_expires_at,
+        )
+
+    def hold(
+        self,
+        side: Side,
         posting: Posting,
         *,
         index: int,
         payment: UUID,
         actor: Actor,
         now: datetime,
-        value_date: date,
-        reference: str | None,
+        expires_at: datetime,
         carrier: str,
     ) -> None:
-        """Books one side of a posting that has been decided: from here on nothing may refuse."""
-        debits = event_class is AccountDebited
-        posted = self.posted + self.effect(posting.amount_minor, debits=debits)
-        self._trigger(
-            event_class,
-            payment,
-            actor,
-            now,
-            payment=payment,
+        """Reserves one side of a posting."""
+        pending = _moved(self.pending_at(now), side, posting.amount_minor)
+        self._trigger_hold(
+            AccountHeld,
+            side,
+            posting,
+            pending,
             index=index,
-            amount_minor=posting.amount_minor,
-            currency=self.currency,
-            from_hold=False,
-            posted=posted,
-            pending_debit=self.pending_debit,
-            pending_credit=self.pending_credit,
-            available=self.available(posted),
-            value_date=value_date,
-            counter_account=posting.credit if debits else posting.debit,
-            reference=reference,
+            payment=payment,
+            command=payment,
+            actor=actor,
+            now=now,
+            expires_at=expires_at,
             carrier=carrier,
+        )
+
+    def release(
+        self,
+        side: Side,
+        posting: Posting,
+        *,
+        index: int,
+        payment: UUID,
+        command: UUID,
+        actor: Actor,
+        now: datetime,
+        expires_at: datetime,
+        reason: str,
+    ) -> None:
+        """Gives back what is left of one side of a held posting: the posting's amount."""
+        pending = self.pending_at(now)
+        if expires_at > now:
+            pending = _moved(pending, side, -posting.amount_minor)
+        self._trigger_hold(
+            AccountReleased,
+            side,
+            posting,
+            pending,
+            index=index,
+            payment=payment,
+            command=command,
+            actor=actor,
+            now=now,
+            expires_at=expires_at,
+            reason=reason,
         )
 
     # Derived --------------------------------------------------------------------------
@@ -166,19 +259,37 @@ class Account(LedgerAggregate):
         """What a debit (or credit) of the amount does to `posted`."""
         return -amount_minor if debits == (self.normal_side == "credit") else amount_minor
 
-    def available(self, posted: int) -> int | None:
-        """What may be spent with that much posted; None where the overdraft is unlimited."""
+    def pending_at(self, now: datetime) -> Pending:
+        """What is held at that time: from its deadline on, a hold counts no more."""
+        pending = (self.pending_debit, self.pending_credit)
+        for hold in expired_at(self.holds, now):
+            pending = _moved(pending, hold.side, -hold.left)
+        return pending
+
+    def lowering(self, pending: Pending) -> int:
+        """What is held of what lowers it: of debits, where it is credit-normal."""
+        return pending[0] if self.normal_side == "credit" else pending[1]
+
+    def raising(self, pending: Pending) -> int:
+        """What is held of what raises it."""
+        return pending[1] if self.normal_side == "credit" else pending[0]
+
+    def available(self, posted: int, pending: Pending) -> int | None:
+        """What may be spent with that much posted and held; None: the overdraft is unlimited."""
         if self.overdraft_limit is None:
             return None
-        lowering = self.pending_debit if self.normal_side == "credit" else self.pending_credit
-        return posted - lowering + self.overdraft_limit
+        return posted - self.lowering(pending) + self.overdraft_limit
 
-    def headroom(self, posted: int) -> int | None:
-        """What may still come in with that much posted; None where there is no maximum."""
+    def headroom(self, posted: int, pending: Pending) -> int | None:
+        """What may still come in with that much posted and held; None: there is no maximum."""
         if self.max_balance is None:
             return None
-        raising = self.pending_credit if self.normal_side == "credit" else self.pending_debit
-        return self.max_balance - posted - raising
+        return self.max_balance - posted - self.raising(pending)
+
+    @property
+    def limits(self) -> list[dict[str, Any]]:
+        """The velocity limits as clients see them."""
+        return [meter.limit._asdict() for meter in self.meters]
 
     def copied(self) -> Self:
         """A copy to decide on, which shares nothing that changes."""
@@ -193,33 +304,115 @@ class Account(LedgerAggregate):
         """Applies what has happened: it may never refuse."""
         match event:
             case AccountDebited() | AccountCredited():
-                self.posted = event.posted
-                self.pending_debit = event.pending_debit
-                self.pending_credit = event.pending_credit
+                self._told(event)
+                if event.hold_expires_at is not None and event.hold_left is not None:
+                    self._hold_left(event, event.hold_expires_at, event.hold_left)
+                if self.meters and isinstance(event, AccountDebited):
+                    self._count(event)
+            case AccountHeld() | AccountReleased():
+                self._told(event)
+                held = isinstance(event, AccountHeld)
+                self._hold_left(event, event.expires_at, event.amount_minor if held else 0)
+                if self.meters and event.side == "debit":
+                    self._count(event)
             case AccountOpened():
-                self.account = event.account
-                self.currency = event.currency
-                self.normal_side = event.normal_side
-                self.overdraft_limit = event.overdraft_limit
-                self.max_balance = event.max_balance
-                self.metadata = event.metadata
-                self.status = "open"
-                self.posted = self.pending_debit = self.pending_credit = 0
+                self._opened(event)
             case AccountChanged():
-                for name, value in event.changed.items():
-                    setattr(self, name, value)
-            case AccountFrozen():
-                self.status = "frozen"
-            case AccountUnfrozen():
-                self.status = "open"
-            case AccountClosed():
-                self.status = "closed"
+                self._changed(event)
+            case AccountFrozen() | AccountUnfrozen() | AccountClosed():
+                self.status = _STATUS[type(event)]
             case _:
                 assert_never(event)
+
+    def _opened(self, event: AccountOpened) -> None:
+        self.account = event.account
+        self.currency = event.currency
+        self.normal_side = event.normal_side
+        self.overdraft_limit = event.overdraft_limit
+        self.max_balance = event.max_balance
+        self.metadata = event.metadata
+        self.status = "open"
+        self.posted = self.pending_debit = self.pending_credit = 0
+        self.holds = ()
+        self.meters = ()
+
+    def _changed(self, event: AccountChanged) -> None:
+        for name, value in event.changed.items():
+            if name == "limits":
+                self.meters = set_limits(self.meters, map(limit_of, value))
+            else:
+                setattr(self, name, value)
+
+    def _told(self, event: AccountDebited | AccountCredited | AccountHold) -> None:
+        self.posted = event.posted
+        self.pending_debit = event.pending_debit
+        self.pending_credit = event.pending_credit
+        self.holds = open_at(self.holds, event.timestamp)
+
+    def _hold_left(
+        self,
+        event: AccountDebited | AccountCredited | AccountHold,
+        expires_at: datetime,
+        left: int,
+    ) -> None:
+        if isinstance(event, AccountHold):
+            side = event.side
+        else:
+            side = "debit" if isinstance(event, AccountDebited) else "credit"
+        hold = Hold(expires_at, event.payment, event.index, side, left)
+        self.holds = with_left(self.holds, hold)
+
+    def _count(self, event: AccountDebited | AccountHeld | AccountReleased) -> None:
+        at, payment, amount = event.timestamp, event.payment, event.amount_minor
+        match event:
+            case AccountDebited(from_hold=False):
+                self.meters = tuple(
+                    meter.debited(at, payment, amount) if meter.counts(event.carrier) else meter
+                    for meter in self.meters
+                )
+            case AccountHeld():
+                self.meters = tuple(
+                    meter.held(at, payment, amount, event.expires_at)
+                    if meter.counts(event.carrier)
+                    else meter
+                    for meter in self.meters
+                )
+            case AccountDebited():
+                self.meters = tuple(meter.captured(at, payment, amount) for meter in self.meters)
+            case AccountReleased():
+                self.meters = tuple(meter.released(at, payment, amount) for meter in self.meters)
 
     def _not_closed(self) -> None:
         if self.status == "closed":
             raise AccountIsClosed(account=self.account)
+
+    def _trigger_hold(
+        self,
+        event_class: type[AccountHeld] | type[AccountReleased],
+        side: Side,
+        posting: Posting,
+        pending: Pending,
+        *,
+        command: UUID,
+        actor: Actor,
+        now: datetime,
+        **fields: Any,
+    ) -> None:
+        self._trigger(
+            event_class,
+            command,
+            actor,
+            now,
+            side=side,
+            amount_minor=posting.amount_minor,
+            currency=self.currency,
+            posted=self.posted,
+            pending_debit=pending[0],
+            pending_credit=pending[1],
+            available=self.available(self.posted, pending),
+            counter_account=posting.credit if side == "debit" else posting.debit,
+            **fields,
+        )
 
     def _trigger(
         self,
@@ -237,6 +430,11 @@ class Account(LedgerAggregate):
             account=self.account,
             **fields,
         )
+
+
+def _moved(pending: Pending, side: Side, by_minor: int) -> Pending:
+    debit, credit = pending
+    return (debit + by_minor, credit) if side == "debit" else (debit, credit + by_minor)
 
 
 register_topic("tally.account", Account)

@@ -10,6 +10,7 @@ from eventsourcing.utils import register_topic
 
 from domain.aggregate import LedgerAggregate
 from domain.events import Actor, CommandDecided
+from domain.refusals import Refused
 
 
 class CommandRecord(LedgerAggregate):
@@ -26,10 +27,12 @@ class CommandRecord(LedgerAggregate):
         actor: Actor,
         now: datetime,
         name: str,
-        account: str,
-        refusal: dict[str, Any] | None,
-        account_after: dict[str, Any],
+        refused: Refused | None,
+        account: str | None = None,
+        account_after: dict[str, Any] | None = None,
+        payment: UUID | None = None,
     ) -> Self:
+        """Of a command about an account, as it is after it, or about a payment."""
         return cls.begun_by(
             CommandDecided(
                 originator_id=stream,
@@ -40,9 +43,10 @@ class CommandRecord(LedgerAggregate):
                 fingerprint=fingerprint,
                 name=name,
                 account=account,
-                outcome="refused" if refusal else "accepted",
-                refusal=refusal,
+                outcome="refused" if refused else "accepted",
+                refusal={"code": refused.code, **refused.members} if refused else None,
                 account_after=account_after,
+                payment=payment,
             )
         )
 

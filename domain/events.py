@@ -9,7 +9,7 @@ it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from eventsourcing.domain import AggregateEvent, BaseAggregate
 from eventsourcing.utils import register_topic, resolve_topic
 
 NormalSide = Literal["credit", "debit"]
+Side = Literal["debit", "credit"]
 Status = Literal["open", "frozen", "closed"]
 Metadata = dict[str, str]
 
@@ -39,6 +40,18 @@ class Posting(NamedTuple):
     currency: str
 
 
+class Condition(NamedTuple):
+    """What must be so of an account for a payment to be decided."""
+
+    account: str
+    what: str
+    """`posted`, `available` or `version`."""
+    op: str
+    """`eq`, `gt`, `gte`, `lt` or `lte`."""
+    value: str
+    """An integer of any size, in decimal digits."""
+
+
 @dataclass(frozen=True)
 class LedgerEvent(AggregateEvent):
     """What all events have in common; `timestamp` (the library's name) is the recorded time."""
@@ -55,13 +68,14 @@ class LedgerEvent(AggregateEvent):
 
 @dataclass(frozen=True)
 class FirstEvent(LedgerEvent):
-    """An event that begins a stream: applied to nothing, it makes the aggregate."""
+    """An event that can begin a stream: applied to nothing, it makes the aggregate."""
 
     AGGREGATE: ClassVar[str]
     """Topic of the aggregate it makes."""
 
     def mutate(self, aggregate: Any) -> Any:
-        assert aggregate is None, "a stream begins once"
+        if aggregate is not None:
+            return super().mutate(aggregate)
         made: BaseAggregate[UUID] = object.__new__(resolve_topic(self.AGGREGATE))
         made.__base_init__(self.originator_id, self.originator_version, self.timestamp)
         self.apply(made)
@@ -92,7 +106,8 @@ class AccountChanged(LedgerEvent):
 
     account: str
     changed: dict[str, Any]
-    """New values of what changed: `overdraft_limit`, `max_balance`, `metadata`."""
+    """New values of what changed: `overdraft_limit`, `max_balance`, `metadata`, `limits` (each
+    `window`, `carrier`, `max_count`, `max_amount`)."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +154,10 @@ class AccountEntry(LedgerEvent):
     counter_account: str
     reference: str | None
     carrier: str
+    hold_left: int | None = None
+    """What is still held of the hold it came from, in minor units; None where `from_hold` isn't."""
+    hold_expires_at: datetime | None = None
+    """The deadline of that hold."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +168,48 @@ class AccountDebited(AccountEntry):
 @dataclass(frozen=True)
 class AccountCredited(AccountEntry):
     TOPIC = "tally.account.credited.v1"
+
+
+@dataclass(frozen=True)
+class AccountHold(LedgerEvent):
+    """One side of a held posting, with the account's balances right after it.
+
+    What is pending is as of the recorded time: holds past their deadline are left out.
+    """
+
+    account: str
+    payment: UUID
+    index: int
+    """Number of the posting in its payment, from 0."""
+    side: Side
+    amount_minor: int
+    """Held, or no longer held."""
+    currency: str
+    posted: int
+    pending_debit: int
+    pending_credit: int
+    available: int | None
+    """None where the overdraft limit is unlimited."""
+    expires_at: datetime
+    """From this very microsecond on it is not held any more."""
+    counter_account: str
+
+
+@dataclass(frozen=True)
+class AccountHeld(AccountHold):
+    TOPIC = "tally.account.held.v1"
+
+    carrier: str
+
+
+@dataclass(frozen=True)
+class AccountReleased(AccountHold):
+    """All that was left of the hold."""
+
+    TOPIC = "tally.account.released.v1"
+
+    reason: Literal["captured", "voided", "expired"]
+    """`captured`: the last capture took less than was left."""
 
 
 # Payments ---------------------------------------------------------------------------------
@@ -173,15 +234,91 @@ class PaymentDecided(FirstEvent):
 
 @dataclass(frozen=True)
 class PaymentSettled(PaymentDecided):
+    """The first event of its stream, or what became of a scheduled payment."""
+
     TOPIC = "tally.payment.settled.v1"
+
+    refund_of: UUID | None = None
 
 
 @dataclass(frozen=True)
 class PaymentRefused(PaymentDecided):
+    """The first event of its stream, or what became of a scheduled payment.
+
+    A posting whose amount was never found has 0.
+    """
+
     TOPIC = "tally.payment.refused.v1"
 
     refusal: dict[str, Any]
-    """`code`, and what it is about: `account`, `index` of the posting from 0."""
+    """`code`, and what it is about: `account`, `index` of the posting or condition from 0."""
+    refund_of: UUID | None = None
+
+
+@dataclass(frozen=True)
+class PaymentHeld(PaymentDecided):
+    TOPIC = "tally.payment.held.v1"
+
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class PaymentScheduled(PaymentDecided):
+    """To be decided at its time; `postings` have 0 where `up_to` says how much to look for."""
+
+    TOPIC = "tally.payment.scheduled.v1"
+
+    execute_at: datetime
+    conditions: tuple[Condition, ...]
+    up_to: tuple[int, ...]
+    """By posting: at most so much of what the account has then; 0 where the amount is fixed."""
+
+
+@dataclass(frozen=True)
+class PaymentCaptured(LedgerEvent):
+    TOPIC = "tally.payment.captured.v1"
+
+    amounts: tuple[int, ...]
+    """Captured now, by posting, in minor units."""
+    released: tuple[int, ...]
+    """What the last capture left, by posting."""
+    final: bool
+    """Whether it was the last one: the payment is settled."""
+
+
+@dataclass(frozen=True)
+class PaymentVoided(LedgerEvent):
+    TOPIC = "tally.payment.voided.v1"
+
+    released: tuple[int, ...]
+    """What was left, by posting."""
+
+
+@dataclass(frozen=True)
+class PaymentExpired(LedgerEvent):
+    """Records what has been so since the deadline."""
+
+    TOPIC = "tally.payment.expired.v1"
+
+    released: tuple[int, ...]
+    """What was left, by posting."""
+
+
+@dataclass(frozen=True)
+class PaymentRefunded(LedgerEvent):
+    """On the stream of the payment that a refund undoes, in part or whole."""
+
+    TOPIC = "tally.payment.refunded.v1"
+
+    amounts: tuple[int, ...]
+    """Refunded now, by posting of the original, in minor units."""
+    refund: UUID
+    """The payment that moved it back."""
+
+
+@dataclass(frozen=True)
+class PaymentCanceled(LedgerEvent):
+    TOPIC = "tally.payment.canceled.v1"
 
 
 # Commands that make no payment ------------------------------------------------------------
@@ -196,12 +333,16 @@ class CommandDecided(FirstEvent):
 
     fingerprint: bytes
     name: str
-    """`open_account`, `change_account`, `freeze_account`, `unfreeze_account`, `close_account`."""
-    account: str
+    """`open_account`, `change_account`, `freeze_account`, `unfreeze_account`, `close_account`,
+    `capture_payment`, `void_payment`, `cancel_payment`."""
+    account: str | None
+    """None where it is about a payment."""
     outcome: Literal["accepted", "refused"]
     refusal: dict[str, Any] | None
-    account_after: dict[str, Any]
+    account_after: dict[str, Any] | None
     """The account as answered: what the first answer and every replay of it show."""
+    payment: UUID | None = None
+    """The payment it is about."""
 
 
 EVENTS: Final[dict[str, type[LedgerEvent]]] = {
@@ -214,8 +355,17 @@ EVENTS: Final[dict[str, type[LedgerEvent]]] = {
         AccountClosed,
         AccountDebited,
         AccountCredited,
+        AccountHeld,
+        AccountReleased,
         PaymentSettled,
         PaymentRefused,
+        PaymentHeld,
+        PaymentScheduled,
+        PaymentCaptured,
+        PaymentVoided,
+        PaymentExpired,
+        PaymentRefunded,
+        PaymentCanceled,
         CommandDecided,
     )
 }

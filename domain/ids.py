@@ -8,12 +8,18 @@ from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 _COMMANDS: Final = uuid5(NAMESPACE_URL, "tallystick:command")
+_DUE: Final = uuid5(NAMESPACE_URL, "tallystick:due")
 _ACCOUNTS: Final = uuid5(NAMESPACE_URL, "tallystick:account")
 
 
 def command_stream(ledger: str, caller: str, key: str) -> UUID:
     """Stream of the command a caller sends under an idempotency key; a payment's id."""
     return _named(_COMMANDS, ledger, caller, key)
+
+
+def due_command(payment: UUID, step: str) -> UUID:
+    """Id of the command by which the ledger itself takes that step of a payment, once."""
+    return _named(_DUE, str(payment), step)
 
 
 def account_stream(ledger: str, account: str) -> UUID:

@@ -2,63 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, Final, Self, assert_never
+from datetime import date, datetime
+from typing import Any, Self, assert_never
 from uuid import UUID
 
 from eventsourcing.utils import register_topic
 
-from domain.account import Account
 from domain.aggregate import LedgerAggregate
 from domain.events import (
-    AccountCredited,
-    AccountDebited,
     Actor,
     LedgerEvent,
-    Metadata,
+    PaymentCanceled,
+    PaymentCaptured,
+    PaymentDecided,
+    PaymentExpired,
+    PaymentHeld,
+    PaymentRefunded,
     PaymentRefused,
+    PaymentScheduled,
     PaymentSettled,
+    PaymentVoided,
     Posting,
 )
-from domain.money import MAX_BALANCE_MINOR, MIN_BALANCE_MINOR
-from domain.refusals import (
-    AccountUnknown,
-    BalanceOverflow,
-    InsufficientFunds,
-    MaxBalanceExceeded,
-    Refusal,
-    Refused,
-    SameAccount,
-    ValueDateOutOfRange,
-)
+from domain.order import PaymentOrder
+from domain.refusals import HoldExpired
+from domain.transitions import REFUSALS, TRANSITIONS, State, Step
 
-VALUE_DATE_RANGE: Final = timedelta(days=366)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentOrder:
-    """A payment as it is asked for."""
-
-    postings: tuple[Posting, ...]
-    mode: str = "settle"
-    carrier: str = "api"
-    reference: str | None = None
-    value_date: date | None = None
-    """None is the day (UTC) that each entry is booked."""
-    metadata: Metadata
+PaymentStep = PaymentCaptured | PaymentVoided | PaymentExpired | PaymentRefunded | PaymentCanceled
 
 
 class Payment(LedgerAggregate):
-    """Begins settled or refused; what else becomes of a payment is an event on its stream."""
+    """Decides on copies, as Account does: what becomes of it is an event on its stream."""
 
-    state: str
+    state: State
+    postings: tuple[Posting, ...]
+    captured: tuple[int, ...]
+    """By posting, in minor units; of a payment that settled at once, the amounts."""
+    refunded: tuple[int, ...]
+    """By posting, of what was captured."""
+    mode: str
+    carrier: str
+    reference: str | None
+    value_date: date | None
+    """As sent."""
+    metadata: dict[str, str]
+    booked_on: date
+    """The day (UTC) it is booked, where no value date was sent."""
+    expires_at: datetime | None
+    execute_at: datetime | None
+    refund_of: UUID | None
+    expired: bool
+    """Whether its hold ended by its deadline."""
+    scheduled: PaymentScheduled | None
+    """What is to be decided at its time."""
+
+    # Decide ---------------------------------------------------------------------------
 
     @classmethod
     def begin(
         cls,
-        event_class: type[PaymentSettled] | type[PaymentRefused],
+        event_class: type[PaymentDecided],
         order: PaymentOrder,
         *,
         stream: UUID,
@@ -75,123 +78,161 @@ class Payment(LedgerAggregate):
                 command=stream,
                 actor=actor,
                 fingerprint=fingerprint,
-                postings=order.postings,
-                mode=order.mode,
-                carrier=order.carrier,
-                reference=order.reference,
-                value_date=order.value_date,
-                metadata=order.metadata,
+                **_told(order),
                 **outcome,
             )
         )
 
-    def evolve(self, event: PaymentSettled | PaymentRefused) -> None:
+    def executed(
+        self,
+        event_class: type[PaymentSettled] | type[PaymentRefused],
+        order: PaymentOrder,
+        *,
+        command: UUID,
+        actor: Actor,
+        now: datetime,
+        **outcome: Any,
+    ) -> None:
+        """What became of a scheduled payment at its time."""
+        self.trigger(event_class, command, actor, now, fingerprint=b"", **_told(order), **outcome)
+
+    def permit(self, step: Step, now: datetime) -> None:
+        """Raises the refusal of a step that its state, or its deadline, doesn't allow."""
+        state = self.state_at(now)
+        if (state, step) in TRANSITIONS and not (step == "cancel" and self.is_due(now)):
+            return
+        expired = self.expired or self.is_due(now)
+        if step in ("capture", "void") and self.expires_at and expired:
+            raise HoldExpired
+        raise REFUSALS[step]
+
+    def trigger(
+        self,
+        event_class: type[LedgerEvent],
+        command: UUID,
+        actor: Actor,
+        now: datetime,
+        **fields: Any,
+    ) -> None:
+        """Records a step that has been decided."""
+        self.trigger_event(event_class, timestamp=now, command=command, actor=actor, **fields)
+
+    # Derived --------------------------------------------------------------------------
+
+    @property
+    def accounts(self) -> set[str]:
+        """Every account that it moves money of."""
+        return {name for posting in self.postings for name in posting[:2]}
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is to come by itself: its deadline, or its time."""
+        return self.state in ("held", "scheduled")
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether that has come, that very microsecond included."""
+        at = self.expires_at if self.state == "held" else self.execute_at
+        return self.waits and at is not None and at <= now
+
+    def state_at(self, now: datetime) -> State:
+        """Its state, a hold that is past its deadline as what it is: swept or not."""
+        if self.state == "held" and self.is_due(now):
+            return "settled" if any(self.captured) else "expired"
+        return self.state
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """By posting: what has not been captured yet."""
+        return tuple(
+            posting.amount_minor - captured
+            for posting, captured in zip(self.postings, self.captured, strict=True)
+        )
+
+    @property
+    def refundable(self) -> tuple[int, ...]:
+        """By posting: what was captured and has not been refunded yet."""
+        return tuple(
+            captured - refunded
+            for captured, refunded in zip(self.captured, self.refunded, strict=True)
+        )
+
+    def copied(self) -> Self:
+        """A copy to decide on, which shares nothing that changes."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._pending_events = []
+        return copy
+
+    # Evolve ---------------------------------------------------------------------------
+
+    def evolve(self, event: PaymentDecided | PaymentStep) -> None:
+        """Applies what has happened: it may never refuse."""
         match event:
-            case PaymentSettled():
-                self.state = "settled"
-            case PaymentRefused():
-                self.state = "refused"
+            case PaymentDecided():
+                self._decided(event)
+            case PaymentCaptured():
+                self.captured = _sums(self.captured, event.amounts)
+                self.state = "settled" if event.final else "held"
+            case PaymentVoided():
+                self.state = "settled" if any(self.captured) else "voided"
+            case PaymentExpired():
+                self.state = "settled" if any(self.captured) else "expired"
+                self.expired = True
+            case PaymentRefunded():
+                self.refunded = _sums(self.refunded, event.amounts)
+            case PaymentCanceled():
+                self.state = "canceled"
             case _:
                 assert_never(event)
 
+    def _decided(self, event: PaymentDecided) -> None:
+        self.postings = event.postings
+        self.captured = self.refunded = (0,) * len(event.postings)
+        self.mode = event.mode
+        self.carrier = event.carrier
+        self.reference = event.reference
+        self.value_date = event.value_date
+        self.metadata = event.metadata
+        self.booked_on = event.timestamp.date()
+        if event.originator_version == self.INITIAL_VERSION:
+            self.expires_at = self.execute_at = self.scheduled = None
+            self.expired = False
+        self.refund_of = None
+        match event:
+            case PaymentSettled():
+                self.state = "settled"
+                self.captured = tuple(posting.amount_minor for posting in event.postings)
+                self.refund_of = event.refund_of
+                self.scheduled = None
+            case PaymentHeld():
+                self.state = "held"
+                self.expires_at = event.expires_at
+            case PaymentScheduled():
+                self.state = "scheduled"
+                self.execute_at = event.execute_at
+                self.booked_on = event.execute_at.date()
+                self.scheduled = event
+            case PaymentRefused():
+                self.state = "refused"
+                self.refund_of = event.refund_of
+                self.scheduled = None
+            case _:
+                raise AssertionError(f"{event.TOPIC} begins no payment")
+
+
+def _told(order: PaymentOrder) -> dict[str, Any]:
+    return {
+        "postings": order.postings,
+        "mode": order.mode,
+        "carrier": order.carrier,
+        "reference": order.reference,
+        "value_date": order.value_date,
+        "metadata": order.metadata,
+    }
+
+
+def _sums(before: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(one + another for one, another in zip(before, more, strict=True))
+
 
 register_topic("tally.payment", Payment)
-
-
-def check(order: PaymentOrder, accounts: Mapping[str, Account], now: datetime) -> None:
-    """Raises the first refusal of a payment in the documented precedence; changes nothing.
-
-    `accounts` holds those of the order's accounts that exist.
-    """
-    if order.value_date and abs(order.value_date - now.date()) > VALUE_DATE_RANGE:
-        raise ValueDateOutOfRange
-    for index, posting in enumerate(order.postings):
-        if posting.debit == posting.credit:
-            raise SameAccount(account=posting.debit, index=index)
-    for index, posting in enumerate(order.postings):
-        for name in (posting.debit, posting.credit):
-            if name not in accounts:
-                raise AccountUnknown(account=name, index=index)
-            try:
-                accounts[name].accept(posting.currency)
-            except Refused as refused:
-                raise _of_posting(refused, index)  # noqa: B904 (the same refusal, told where)
-    posted = {name: account.posted for name, account in accounts.items()}
-    for index, posting in enumerate(order.postings):
-        _check_funds(posting, index, accounts, posted)
-
-
-def _check_funds(
-    posting: Posting, index: int, accounts: Mapping[str, Account], posted: dict[str, int]
-) -> None:
-    """One posting's funds, maximum balances and overflow, as if the ones before were made."""
-    sides = ((posting.debit, True), (posting.credit, False))
-    for name, debits in sides:
-        account = accounts[name]
-        effect = account.effect(posting.amount_minor, debits=debits)
-        posted[name] += effect
-        available = account.available(posted[name])
-        if effect < 0 and available is not None and available < 0:
-            raise InsufficientFunds(account=name, index=index)
-    for name, debits in sides:
-        account = accounts[name]
-        headroom = account.headroom(posted[name])
-        raised = account.effect(posting.amount_minor, debits=debits) > 0
-        if raised and headroom is not None and headroom < 0:
-            raise MaxBalanceExceeded(account=name, index=index)
-    for name, _ in sides:
-        if not MIN_BALANCE_MINOR <= posted[name] <= MAX_BALANCE_MINOR:
-            raise BalanceOverflow(account=name, index=index)
-
-
-def _of_posting(refused: Refused, index: int) -> Refusal:
-    return type(refused)(**refused.members, index=index)
-
-
-def settle(
-    order: PaymentOrder,
-    accounts: Mapping[str, Account],
-    *,
-    payment: UUID,
-    fingerprint: bytes,
-    actor: Actor,
-    now: datetime,
-) -> list[LedgerEvent]:
-    """Decides a payment that settles now; gives its events in order, the accounts changed.
-
-    Raises Undecided refusals. A Refused one is the payment's event, and changes no account.
-    """
-    try:
-        check(order, accounts, now)
-    except Refused as refused:
-        return Payment.begin(
-            PaymentRefused,
-            order,
-            stream=payment,
-            fingerprint=fingerprint,
-            actor=actor,
-            now=now,
-            refusal={"code": refused.code, **refused.members},
-        ).collect()
-    # From here on it must succeed: everything has been checked, nothing may refuse.
-    events = Payment.begin(
-        PaymentSettled, order, stream=payment, fingerprint=fingerprint, actor=actor, now=now
-    ).collect()
-    for index, posting in enumerate(order.postings):
-        for name, event_class in (
-            (posting.debit, AccountDebited),
-            (posting.credit, AccountCredited),
-        ):
-            accounts[name].enter(
-                event_class,
-                posting,
-                index=index,
-                payment=payment,
-                actor=actor,
-                now=now,
-                value_date=order.value_date or now.date(),
-                reference=order.reference,
-                carrier=order.carrier,
-            )
-            events += accounts[name].collect()
-    return events

@@ -4,10 +4,15 @@
     ├── Undecided          nothing is recorded, the key is not used up
     │   ├── NotFound, AccountExists, AccountNotEmpty
     │   ├── IdempotencyKeyReused
-    │   └── ValueDateOutOfRange
+    │   ├── ValueDateOutOfRange, ExecuteAtOutOfRange, AmountOfSeveralPostings
+    │   └── NothingDue
     └── Refused            recorded as an event; the same key gets the same refusal for ever
+        ├── PaymentNotHeld, HoldExpired, CaptureExceedsHold
+        ├── PaymentNotRefundable, RefundExceedsPayment, PaymentNotCancelable
         ├── SameAccount, AccountUnknown, AccountClosed, AccountFrozen, CurrencyMismatch
-        └── InsufficientFunds, MaxBalanceExceeded, BalanceOverflow
+        ├── ConditionFailed
+        ├── NothingAvailable, InsufficientFunds, MaxBalanceExceeded, BalanceOverflow
+        └── LimitExceeded
 
 What HTTP status a code has is decided in api/problems.py alone.
 """
@@ -59,6 +64,53 @@ class ValueDateOutOfRange(Undecided):
     detail = "value_date may be at most 366 days from today (UTC)."
 
 
+class ExecuteAtOutOfRange(Undecided):
+    code = "invalid_request"
+    detail = "execute_at must be in the future, at most 366 days ahead."
+
+
+class AmountOfSeveralPostings(Undecided):
+    code = "invalid_request"
+    detail = "amount is for payments of one posting only; leave it out to mean all that is left."
+
+
+class NothingDue(Undecided):
+    """Never leaves the ledger: what was to be recorded at its time has been decided otherwise."""
+
+    code = "nothing_due"
+    detail = "The payment is not waiting for this time any more."
+
+
+class PaymentNotHeld(Refused):
+    code = "payment_not_held"
+    detail = "Only a payment that is held can be captured or voided; see its state."
+
+
+class HoldExpired(Refused):
+    code = "hold_expired"
+    detail = "The hold's deadline has passed, what was left of it is released; make a new payment."
+
+
+class CaptureExceedsHold(Refused):
+    code = "capture_exceeds_hold"
+    detail = "Less than this amount is still held; capture what is left, or leave amount out."
+
+
+class PaymentNotRefundable(Refused):
+    code = "payment_not_refundable"
+    detail = "Only a settled payment that is no refund itself can be refunded; see its state."
+
+
+class RefundExceedsPayment(Refused):
+    code = "refund_exceeds_payment"
+    detail = "Less than this amount of the payment has not been refunded yet."
+
+
+class PaymentNotCancelable(Refused):
+    code = "payment_not_cancelable"
+    detail = "Only a scheduled payment can be canceled, and only before its time; see its state."
+
+
 class SameAccount(Refused):
     code = "same_account"
     detail = "A posting must debit and credit two different accounts."
@@ -84,6 +136,16 @@ class CurrencyMismatch(Refused):
     detail = "The account named holds another currency than the posting's."
 
 
+class ConditionFailed(Refused):
+    code = "condition_failed"
+    detail = "The condition named is not so; read the account and decide again, with a new key."
+
+
+class NothingAvailable(Refused):
+    code = "nothing_available"
+    detail = "The account has nothing of its own that the posting could take."
+
+
 class InsufficientFunds(Refused):
     code = "insufficient_funds"
     detail = "The account named has less available than the posting takes."
@@ -99,17 +161,32 @@ class BalanceOverflow(Refused):
     detail = "The posting would take the account's balance out of the signed 64-bit range."
 
 
+class LimitExceeded(Refused):
+    code = "limit_exceeded"
+    detail = "A velocity limit of the account is used up; frees_at says when this would fit."
+
+
 REFUSED: Final[dict[str, type[Refused]]] = {
     refused.code: refused
     for refused in (
+        PaymentNotHeld,
+        HoldExpired,
+        CaptureExceedsHold,
+        PaymentNotRefundable,
+        RefundExceedsPayment,
+        PaymentNotCancelable,
         SameAccount,
         AccountUnknown,
         AccountClosed,
         AccountFrozen,
         CurrencyMismatch,
+        ConditionFailed,
+        NothingAvailable,
         InsufficientFunds,
         MaxBalanceExceeded,
         BalanceOverflow,
+        LimitExceeded,
     )
 }
-"""Recorded refusals by code: a stored refusal is rendered with its class's text."""
+"""Recorded refusals by code, in the order of their precedence: a stored one is rendered with its
+class's text."""

@@ -2,8 +2,9 @@
 
 The payload, for ever: a UTF-8 JSON array of the event's fields in the order in which
 domain/events.py declares them, `command` first; UUIDs as 32 hex digits, dates as `YYYY-MM-DD`,
-bytes as base64, tuples as arrays. Stream, version, type and recorded time are columns. A field
-added later stands at the end and has a default, which is what an older payload loads with.
+times as RFC 3339 with `Z`, bytes as base64, tuples as arrays. Stream, version, type and recorded
+time are columns. A field added later stands at the end and has a default, which is what an older
+payload loads with; None at the end is left out.
 
 An array, and not the library's JSON of named members, because names are four fifths of such a
 payload, and because msgspec decodes it straight into checked values (0.9 µs an event).
@@ -43,6 +44,8 @@ class RecordedEvent(Notification):
 class _Codec(NamedTuple):
     event: type[LedgerEvent]
     names: tuple[str, ...]
+    required: int
+    """How many of the fields have no default."""
     values: Callable[[Any], tuple[Any, ...]]
     decoder: msgspec.json.Decoder[Any]
 
@@ -65,7 +68,8 @@ def _codec(event: type[LedgerEvent]) -> _Codec:
     ]
     shape = msgspec.defstruct(event.__name__, members, array_like=True, gc=False)
     names = tuple(field.name for field in fields)
-    return _Codec(event, names, attrgetter(*names), msgspec.json.Decoder(shape))
+    required = sum(field.default is dataclasses.MISSING for field in fields)
+    return _Codec(event, names, required, attrgetter(*names), msgspec.json.Decoder(shape))
 
 
 _CODECS = {topic: _codec(event) for topic, event in EVENTS.items()}
@@ -79,11 +83,15 @@ class EventMapper(Mapper[UUID]):
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
         event = cast(LedgerEvent, domain_event)
+        codec = _CODECS[event.TOPIC]
+        values = codec.values(event)
+        while len(values) > codec.required and values[-1] is None:
+            values = values[:-1]
         return StoredEvent(
             event.originator_id,
             event.originator_version,
             event.TOPIC,
-            _encoder.encode(_CODECS[event.TOPIC].values(event)),
+            _encoder.encode(values),
         )
 
     def to_domain_event(self, stored_event: StoredEvent) -> LedgerEvent:

@@ -51,7 +51,7 @@ _APPEND = "SELECT tally.append(%s, %s, %s, %s, %s, %s)"
 
 _READ = f"SELECT {_COLUMNS} FROM tally.events WHERE position BETWEEN %s AND %s ORDER BY position"
 
-_READ_AT = f"SELECT {_COLUMNS} FROM tally.events WHERE position = ANY(%s) ORDER BY position"
+_READ_STREAM = f"SELECT {_COLUMNS} FROM tally.events WHERE stream = %s ORDER BY version"
 
 _STREAM = f"""
     SELECT {_COLUMNS} FROM tally.events
@@ -60,7 +60,7 @@ _STREAM = f"""
     ORDER BY version {{order}} LIMIT %(limit)s
 """
 
-# One statement is one snapshot: the end, the keys' first events, and the accounts asked for.
+# One statement is one snapshot: the end, the keys' first events, and what is asked for.
 _FETCH = f"""
     WITH ends AS (SELECT position, recorded_at FROM tally.events ORDER BY position DESC LIMIT 1),
     snaps AS (
@@ -82,6 +82,13 @@ _FETCH = f"""
         WHERE events.stream = wanted.stream AND events.version > coalesce(snaps.version, 0)
         ORDER BY events.version LIMIT {MAX_LOADED_EVENTS + 1}
     ) AS later
+    UNION ALL
+    SELECT 'payment', own.*
+    FROM unnest(%(payments)s::uuid[]) AS wanted (stream)
+    CROSS JOIN LATERAL (
+        SELECT {_COLUMNS} FROM tally.events WHERE events.stream = wanted.stream
+        ORDER BY events.version
+    ) AS own
 """
 
 _LOAD_SNAPSHOT = """
@@ -180,15 +187,18 @@ class LedgerRecorder(PostgresApplicationRecorder):
             raise EndMoved
         return range(decided_at + 1, decided_at + 1 + len(stored_events))
 
-    def fetch(self, keys: Sequence[UUID], accounts: Sequence[UUID]) -> Fetched:
+    def fetch(
+        self, keys: Sequence[UUID], accounts: Sequence[UUID], payments: Sequence[UUID]
+    ) -> Fetched:
         end, recorded_at = 0, None
         of_keys: list[Notification] = []
         snapshots: list[StoredSnapshot] = []
-        of_accounts: list[Notification] = []
+        of_streams: list[Notification] = []
         loaded: dict[UUID, int] = {}
         parameters = {
             "keys": keys,
             "accounts": accounts,
+            "payments": payments,
             "state_version": Account.STATE_VERSION,
         }
         for kind, *row in self._rows(_FETCH, parameters):
@@ -202,17 +212,19 @@ class LedgerRecorder(PostgresApplicationRecorder):
                     snapshots.append(
                         StoredSnapshot(stream, version, Account.STATE_VERSION, position, state)
                     )
+                case "payment":
+                    of_streams.append(_recorded(row))
                 case _:
-                    of_accounts.append(_recorded(row))
+                    of_streams.append(_recorded(row))
                     loaded[row[1]] = loaded.get(row[1], 0) + 1
         unread = [stream for stream, count in loaded.items() if count > MAX_LOADED_EVENTS]
-        return Fetched(end, recorded_at, of_keys, snapshots, of_accounts, unread)
+        return Fetched(end, recorded_at, of_keys, snapshots, of_streams, unread)
 
     def read(self, first: int, last: int) -> Sequence[Notification]:
         return [_recorded(row) for row in self._rows(_READ, (first, last))]
 
-    def read_at(self, positions: Sequence[int]) -> Sequence[Notification]:
-        return [_recorded(row) for row in self._rows(_READ_AT, (list(positions),))]
+    def read_stream(self, stream: UUID) -> Sequence[Notification]:
+        return [_recorded(row) for row in self._rows(_READ_STREAM, (stream,))]
 
     @contextmanager
     def turn(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
-from domain.events import AccountEntry, CommandDecided, LedgerEvent, PaymentDecided
+from domain.events import AccountEntry, AccountHold, CommandDecided, LedgerEvent
 
 
 class Mark(NamedTuple):
@@ -104,15 +104,17 @@ class EventFeed(Protocol):
 
 
 def key_of(event: LedgerEvent) -> str:
-    """The record's key: the account's id, or that of the payment on whose stream it stands."""
+    """The record's key: the id of the account or payment on whose stream it stands; for a
+    command's own stream, of what the command is about."""
     match event:
-        case PaymentDecided():
-            return str(event.originator_id)
-        case AccountEntry() | CommandDecided():
+        case AccountEntry() | AccountHold():
             return event.account
+        case CommandDecided(payment=None):
+            return str(event.account)
+        case CommandDecided():
+            return str(event.payment)
         case _:
-            account: str = event.account  # type: ignore[attr-defined]  # all others are accounts'
-            return account
+            return getattr(event, "account", None) or str(event.originator_id)
 
 
 def whole_commands(records: Sequence[Record]) -> Sequence[Record]:

@@ -13,7 +13,7 @@ from api.operations import operation
 from api.requests import read_body
 from application.commands import MakePayment
 from domain.events import Posting
-from domain.payment import PaymentOrder
+from domain.order import PaymentOrder
 from domain.refusals import REFUSED
 
 router = APIRouter(tags=["payments"])

@@ -286,6 +286,8 @@ class Replay:
             self.payment_account_hashes[chunk] ^= hash((account, position))
 
     def _check_record(self, position: int, event: CommandDecided) -> None:
+        if event.account is None or event.account_after is None:
+            return
         account = self.accounts.get(event.account)
         resource = account.resource() if account else {}
         if account:

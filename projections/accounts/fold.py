@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from domain.events import (
     AccountChanged,
@@ -15,6 +15,7 @@ from domain.events import (
     AccountOpened,
     AccountUnfrozen,
     CommandDecided,
+    LedgerEvent,
     Metadata,
     PaymentDecided,
 )
@@ -42,6 +43,13 @@ class Moved(NamedTuple):
     position: int
 
 
+STATUS: Final[dict[type[LedgerEvent], str]] = {
+    AccountFrozen: "frozen",
+    AccountUnfrozen: "open",
+    AccountClosed: "closed",
+}
+
+
 @dataclass(slots=True)
 class Folded:
     """What a batch changes."""
@@ -62,9 +70,10 @@ def fold(records: Iterable[Record]) -> Folded:
                 pass
             case PaymentDecided():
                 continue
+            case CommandDecided(account=str(account), account_after=dict(after)):
+                folded.moved[account] = Moved(after["version"], position)
+                continue
             case CommandDecided():
-                version = event.account_after["version"]
-                folded.moved[event.account] = Moved(version, position)
                 continue
             case AccountOpened():
                 folded.opened.append(
@@ -81,12 +90,8 @@ def fold(records: Iterable[Record]) -> Folded:
                 )
             case AccountChanged():
                 folded.changed.append((event.account, event.changed))
-            case AccountFrozen():
-                folded.changed.append((event.account, {"status": "frozen"}))
-            case AccountUnfrozen():
-                folded.changed.append((event.account, {"status": "open"}))
-            case AccountClosed():
-                folded.changed.append((event.account, {"status": "closed"}))
+            case AccountFrozen() | AccountUnfrozen() | AccountClosed():
+                folded.changed.append((event.account, {"status": STATUS[type(event)]}))
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to accounts")
         folded.moved[event.account] = Moved(event.originator_version, position)

@@ -13,9 +13,10 @@ import pytest
 from application.ledger import Ledger
 from application.ports import Fetched
 from domain.account import Account
+from domain.decisions import make
 from domain.events import Actor, Posting
 from domain.ids import account_stream, command_stream
-from domain.payment import PaymentOrder, settle
+from domain.order import PaymentOrder
 from infrastructure.mapper import EventMapper
 from tests.fixtures.fix_ledger import a_ledger, opened, payment
 from tests.fixtures.fix_postgres import Store
@@ -50,14 +51,14 @@ def entries(accounts: dict[str, Account], wanted: int) -> Iterator[tuple[Any, ..
     mapper, now = EventMapper(), datetime.now(UTC)
     order = PaymentOrder(postings=(Posting("cash", "hot", 1, "EUR"),) * POSTINGS, metadata={})
     for number in range(wanted // POSTINGS):
-        for event in settle(
+        for event in make(
             order,
             accounts,
             payment=command_stream("main", "filler", str(number)),
             fingerprint=bytes(32),
             actor=Actor("filler", "key-1", "request-1"),
             now=now,
-        ):
+        )[1]:
             stored = mapper.to_stored_event(event)
             yield (
                 stored.originator_id, stored.originator_version, stored.topic, now, stored.state

@@ -5,9 +5,10 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from domain.account import Account
+from domain.decisions import make
 from domain.events import Actor, LedgerEvent, Posting
 from domain.ids import account_stream
-from domain.payment import PaymentOrder, settle
+from domain.order import PaymentOrder
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 ACTOR = Actor("shop", "key-1", "request-1")
@@ -54,7 +55,7 @@ def when(
     accounts: list[Account], wanted: PaymentOrder, *, now: datetime = NOW, number: int = 1
 ) -> list[LedgerEvent]:
     """The events of that payment on those accounts."""
-    return settle(
+    _, events = make(
         wanted,
         {one.account: one for one in accounts},
         payment=uuid5(COMMAND, str(number)),
@@ -62,6 +63,7 @@ def when(
         actor=ACTOR,
         now=now,
     )
+    return events
 
 
 def refusal_of(events: list[LedgerEvent]) -> Any:

@@ -1,0 +1,51 @@
+"""A payment as it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from uuid import UUID
+
+from domain.events import Condition, Metadata, PaymentScheduled, Posting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentOrder:
+    postings: tuple[Posting, ...]
+    mode: str = "settle"
+    hold_timeout_s: int = 604_800
+    """How long a hold lasts."""
+    carrier: str = "api"
+    reference: str | None = None
+    value_date: date | None = None
+    """None is the day (UTC) that each entry is booked."""
+    metadata: Metadata
+    conditions: tuple[Condition, ...] = ()
+    execute_at: datetime | None = None
+    up_to: tuple[int, ...] = ()
+    """By posting, where any amount is to be found: at most so much of what the account has; 0
+    where the amount is fixed. The posting's own amount is 0 until then."""
+    refund_of: UUID | None = None
+
+    @property
+    def accounts(self) -> set[str]:
+        """Every account that it moves money of."""
+        return {name for posting in self.postings for name in posting[:2]}
+
+    def found(self, postings: tuple[Posting, ...]) -> PaymentOrder:
+        """With its amounts."""
+        return self if postings == self.postings else replace(self, postings=postings, up_to=())
+
+
+def scheduled_order(event: PaymentScheduled) -> PaymentOrder:
+    """What a scheduled payment asks for when its time has come."""
+    return PaymentOrder(
+        postings=event.postings,
+        mode=event.mode,
+        carrier=event.carrier,
+        reference=event.reference,
+        value_date=event.value_date,
+        metadata=event.metadata,
+        conditions=event.conditions,
+        up_to=event.up_to,
+    )
