@@ -12,7 +12,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -161,15 +161,20 @@ def test_from_commit_to_read_model(
     asyncio.run(opened())
     watermark = partial(position, look, _WATERMARK, "balances")
     with (
-        parts.running("mirror") if mirrored else nullcontext(),
-        parts.running("project", *BY_PROCESS[0], "--feed", feed),
-        parts.running("project", *BY_PROCESS[1], "--feed", feed),
+        ExitStack() as stack,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere,
     ):
+        processes = {"serve": api.process}
+        if mirrored:
+            processes["mirror"] = stack.enter_context(parts.running("mirror"))
+        for names in BY_PROCESS:
+            process = stack.enter_context(parts.running("project", *names, "--feed", feed))
+            processes[f"project {' '.join(names)}"] = process
         until(lambda: watermark() >= 2 * ACCOUNTS)
         key = system.keys["client"]
         # What starts is not what runs, and a broker gets faster while it runs.
         elsewhere.submit(pay, api.url, key, scaled(10)).result()
+        used = {name: cpu_s(process.pid) for name, process in processes.items()}
         began = time.time()
         paying = elsewhere.submit(pay, api.url, key, scaled(30, least=3))
         stored, read, in_kafka = Seen([], []), Seen([], []), Seen([], [])
@@ -181,9 +186,15 @@ def test_from_commit_to_read_model(
                 seen.position.append(reached or 0)
                 seen.at.append(now)
             time.sleep(SAMPLE_S)
-        rate = paying.result() / (time.time() - began)
+        took_s = time.time() - began
+        rate = paying.result() / took_s
+        shares = {
+            name: (cpu_s(process.pid) - used[name]) / took_s for name, process in processes.items()
+        }
     name = f"{feed}{' beside a mirror' if feed == 'store' and mirrored else ''}"
     figure(f"through the {name}: payments/s", int(rate))
+    for process_name, share in shares.items():
+        figure(f"through the {name}: {process_name}, processors", share)
     for where, seen in (("the balances", read), ("Kafka", in_kafka))[: 1 + mirrored]:
         last = min(seen.position[-1], stored.position[-1])
         lags_ms = [
