@@ -65,6 +65,8 @@ def make_app(running: Running, metrics: Metrics) -> FastAPI:
 
     app = App(
         metrics=metrics,
+        # Else each request looks whether somebody has turned them on.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         title="Tallystick",
         lifespan=lifespan,
         openapi_url=None,  # it and /docs are routes of ours: see routes/health.py
