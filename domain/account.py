@@ -384,6 +384,8 @@ class Account(LedgerAggregate):
                 self.meters = tuple(meter.captured(at, payment, amount) for meter in self.meters)
             case AccountReleased():
                 self.meters = tuple(meter.released(at, payment, amount) for meter in self.meters)
+            case _:
+                assert_never(event)
 
     def _not_closed(self) -> None:
         if self.status == "closed":
