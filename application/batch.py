@@ -154,12 +154,14 @@ class Batch:
         """Decided on the batch itself, which is put back where one of them is refused."""
         events, accounts, payments = len(self.events), dict(self.accounts), dict(self.payments)
         met = dict(self._met)
+        recorded = False
         try:
             decisions = [self._accepted(n, one) for n, one in enumerate(together.payments)]
-        except Undecided:
-            del self.events[events:]
-            self.accounts, self.payments, self._met = accounts, payments, met
-            raise
+            recorded = not together.dry_run
+        finally:
+            if not recorded:
+                del self.events[events:]
+                self.accounts, self.payments, self._met = accounts, payments, met
         return Together(decisions)
 
     def _accepted(self, line: int, command: Command) -> Decided | Known:

@@ -86,7 +86,10 @@ class MakePayment(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayTogether(Command):
-    """Payments that are made all or not at all; its own id and fingerprint are never recorded."""
+    """Payments that are made all or not at all; its own id and fingerprint are never recorded.
+
+    Whether it is a dry run is said here, not by its payments: each sees those before it.
+    """
 
     payments: Sequence[MakePayment]
 

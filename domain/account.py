@@ -262,8 +262,9 @@ class Account(LedgerAggregate):
     def pending_at(self, now: datetime) -> Pending:
         """What is held at that time: from its deadline on, a hold counts no more."""
         pending = (self.pending_debit, self.pending_credit)
-        for hold in expired_at(self.holds, now):
-            pending = _moved(pending, hold.side, -hold.left)
+        if self.holds:
+            for hold in expired_at(self.holds, now):
+                pending = _moved(pending, hold.side, -hold.left)
         return pending
 
     def lowering(self, pending: Pending) -> int:
@@ -347,7 +348,8 @@ class Account(LedgerAggregate):
         self.posted = event.posted
         self.pending_debit = event.pending_debit
         self.pending_credit = event.pending_credit
-        self.holds = open_at(self.holds, event.timestamp)
+        if self.holds:
+            self.holds = open_at(self.holds, event.timestamp)
 
     def _hold_left(
         self,

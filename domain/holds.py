@@ -44,12 +44,12 @@ def with_left(holds: Holds, hold: Hold) -> Holds:
 
 def open_at(holds: Holds, now: datetime) -> Holds:
     """Those whose deadline is still to come."""
-    return holds[len(expired_at(holds, now)) :] if holds else holds
+    return holds[len(expired_at(holds, now)) :]
 
 
 def expired_at(holds: Holds, now: datetime) -> Holds:
     """Those past their deadline, that very microsecond included."""
-    if not holds or holds[0].expires_at > now:
+    if holds[0].expires_at > now:
         return ()
     return holds[: next((n for n, hold in enumerate(holds) if hold.expires_at > now), len(holds))]
 
