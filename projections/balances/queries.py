@@ -170,15 +170,22 @@ async def balance(
 
 
 async def balances(
-    view: View, *, time: datetime, prefix: str = "", after: str = "", limit: int
+    view: View,
+    *,
+    time: datetime,
+    prefix: str = "",
+    after: str = "",
+    limit: int,
+    at: int | None = None,
 ) -> Page:
     """Balances in order of account id (by bytes); the key of a page is its last account."""
-    at = view.position
+    position = view.position if at is None else at
     rows = await view.rows(
         _LIST,
-        _range(at, prefix, after) | {"time": time, "unseen": at, "limit": limit + 1},
+        _range(position, prefix, after)
+        | {"time": time, "unseen": view.position, "limit": limit + 1},
     )
-    return _page([_balance(row, at) for row in rows], limit)
+    return _page([_balance(row, position) for row in rows], limit)
 
 
 async def totals(
