@@ -16,7 +16,7 @@ from projections.balances.queries import (
     trial_balance_accounts,
 )
 from projections.reading import Page, View
-from tests.fixtures.fix_events import History
+from tests.fixtures.fix_events import START, History
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import Counting, catch_up, viewing
 
