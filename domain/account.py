@@ -139,10 +139,11 @@ class Account(LedgerAggregate):
             raise AccountNotEmpty(account=self.account)
         self._trigger(AccountClosed, command, actor, now, reason=reason)
 
-    def accept(self, currency: str) -> None:
-        """Raises what stops this account from taking part in a posting of that currency."""
+    def accept(self, currency: str, *, frozen_too: bool) -> None:
+        """Raises what stops this account from taking part in a posting of that currency; whether
+        it is frozen is asked only where `frozen_too`."""
         self._not_closed()
-        if self.status == "frozen":
+        if frozen_too and self.status == "frozen":
             raise AccountIsFrozen(account=self.account)
         if currency != self.currency:
             raise CurrencyMismatch(account=self.account)
@@ -383,6 +384,8 @@ class Account(LedgerAggregate):
                 self.meters = tuple(meter.captured(at, payment, amount) for meter in self.meters)
             case AccountReleased():
                 self.meters = tuple(meter.released(at, payment, amount) for meter in self.meters)
+            case _:
+                assert_never(event)
 
     def _not_closed(self) -> None:
         if self.status == "closed":

@@ -49,7 +49,7 @@ def open_at(holds: Holds, now: datetime) -> Holds:
 
 def expired_at(holds: Holds, now: datetime) -> Holds:
     """Those past their deadline, that very microsecond included."""
-    if holds[0].expires_at > now:
+    if not holds or holds[0].expires_at > now:
         return ()
     return holds[: next((n for n, hold in enumerate(holds) if hold.expires_at > now), len(holds))]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from projections.accounts.before import keep_before
+from projections.accounts.before import keep_before as keep_accounts_before
 from projections.accounts.write import apply as apply_accounts
 from projections.balances.write import apply as apply_balances
+from projections.payments.before import keep_before as keep_payments_before
 from projections.payments.write import apply as apply_payments
 from projections.statements.write import apply as apply_statements
 from projections.tables import Projection
@@ -22,7 +23,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
             folder=_HERE / "accounts",
             tables=("accounts", "accounts_before"),
             apply=apply_accounts,
-            before=keep_before,
+            before=keep_accounts_before,
             summary="SELECT count(*) FROM tally_read.accounts{g}"
             " WHERE opened_position <= %(position)s",
         ),
@@ -59,10 +60,13 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         Projection(
             name="payments",
             folder=_HERE / "payments",
-            tables=("payments", "payments_accounts"),
+            tables=("payments", "payments_accounts", "payments_before"),
             apply=apply_payments,
-            summary="SELECT count(*), count(*) FILTER (WHERE state = 'settled'), sum(position)"
-            " FROM tally_read.payments{g} WHERE position <= %(position)s",
+            before=keep_payments_before,
+            # Of what no later event changes: the two may stand beyond the position apart.
+            summary="SELECT count(*), sum(created_position), count(expires_at), count(execute_at),"
+            " count(refund_of) FROM tally_read.payments{g}"
+            " WHERE created_position <= %(position)s",
         ),
     )
 }
