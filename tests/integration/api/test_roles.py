@@ -23,6 +23,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/accounts/{id}/unfreeze"): {"admin"},
     ("POST", "/v1/accounts/{id}/close"): {"admin"},
     ("POST", "/v1/payments"): {"client"},
+    ("POST", "/v1/payments/bulk"): {"client"},
     ("POST", "/v1/payments/{id}/capture"): {"client"},
     ("POST", "/v1/payments/{id}/void"): {"client"},
     ("POST", "/v1/payments/{id}/cancel"): {"client"},
