@@ -121,6 +121,16 @@ class Balance(Answer):
     position: Position
 
 
+class Hold(Answer):
+    payment_id: PaymentId
+    side: Side = Field(description="Which side of the posting is this account's")
+    amount: Minor = Field(description="Minor units, as held at first")
+    captured: Minor
+    currency: Currency
+    counter_account: AccountId
+    expires_at: TimeText
+
+
 class Total(Answer):
     currency: Currency
     normal_side: Side
@@ -219,6 +229,10 @@ class Accounts(ListAnswer):
 
 class Balances(ListAnswer):
     items: list[Balance]
+
+
+class Holds(ListAnswer):
+    items: list[Hold]
 
 
 class TrialBalanceLines(ListAnswer):

@@ -147,6 +147,15 @@ BALANCE: Final[dict[str, Any]] = {
     "version": 3,
     "position": 12,
 }
+HOLD: Final[dict[str, Any]] = {
+    "payment_id": _PAYMENT_ID,
+    "side": "debit",
+    "amount": 1050,
+    "captured": 0,
+    "currency": "EUR",
+    "counter_account": "merchants:bob",
+    "expires_at": "2026-11-30T09:30:00.000000Z",
+}
 TOTALS: Final[dict[str, Any]] = {
     "items": [
         {

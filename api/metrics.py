@@ -63,6 +63,12 @@ class Metrics:
             ("projection",),
             registry=registry,
         )
+        self._waits = Gauge(
+            "tally_executions_wait",
+            "1 where scheduled payments and expired holds wait for the payments read model, which"
+            " is halted or missing",
+            registry=registry,
+        )
         self._mirror = {
             name: Gauge(f"tally_mirror_{name}", told, registry=registry)
             for name, told in (
@@ -123,6 +129,7 @@ class Metrics:
             self._mirror["lag_seconds"].set(mirror["lag_s"])
         for name, is_halted in halted.items():
             self._halted.labels(name).set(is_halted)
+        self._waits.set(halted.get("payments", True))
         for name in ("pool_size", "pool_available", "requests_waiting"):
             self._pool.labels(name).set(pool.get(name, 0))
         return generate_latest(self._registry)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from api.cursors import LAST_DAY, MAX_CURSOR_LENGTH
 from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, Time, text
 from domain.events import EVENTS
+from domain.transitions import State
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
@@ -131,7 +132,7 @@ class PaymentsQuery(Page):
     reference: (
         Annotated[str, AfterValidator(text), Field(max_length=64, json_schema_extra=NO_NUL)] | None
     ) = None
-    state: Literal["settled", "refused"] | None = None
+    state: State | None = Field(None, description="As of now, whatever has been recorded")
     carrier: Literal["api", "qr", "barcode", "nfc", "sonic", "link"] | None = None
     created_from: Time | None = None
     created_to: Time | None = Field(None, description="Exclusive")

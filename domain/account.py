@@ -139,10 +139,11 @@ class Account(LedgerAggregate):
             raise AccountNotEmpty(account=self.account)
         self._trigger(AccountClosed, command, actor, now, reason=reason)
 
-    def accept(self, currency: str) -> None:
-        """Raises what stops this account from taking part in a posting of that currency."""
+    def accept(self, currency: str, *, frozen_too: bool) -> None:
+        """Raises what stops this account from taking part in a posting of that currency; whether
+        it is frozen is asked only where `frozen_too`."""
         self._not_closed()
-        if self.status == "frozen":
+        if frozen_too and self.status == "frozen":
             raise AccountIsFrozen(account=self.account)
         if currency != self.currency:
             raise CurrencyMismatch(account=self.account)
@@ -262,8 +263,9 @@ class Account(LedgerAggregate):
     def pending_at(self, now: datetime) -> Pending:
         """What is held at that time: from its deadline on, a hold counts no more."""
         pending = (self.pending_debit, self.pending_credit)
-        for hold in expired_at(self.holds, now):
-            pending = _moved(pending, hold.side, -hold.left)
+        if self.holds:
+            for hold in expired_at(self.holds, now):
+                pending = _moved(pending, hold.side, -hold.left)
         return pending
 
     def lowering(self, pending: Pending) -> int:
@@ -347,7 +349,8 @@ class Account(LedgerAggregate):
         self.posted = event.posted
         self.pending_debit = event.pending_debit
         self.pending_credit = event.pending_credit
-        self.holds = open_at(self.holds, event.timestamp)
+        if self.holds:
+            self.holds = open_at(self.holds, event.timestamp)
 
     def _hold_left(
         self,
@@ -381,6 +384,8 @@ class Account(LedgerAggregate):
                 self.meters = tuple(meter.captured(at, payment, amount) for meter in self.meters)
             case AccountReleased():
                 self.meters = tuple(meter.released(at, payment, amount) for meter in self.meters)
+            case _:
+                assert_never(event)
 
     def _not_closed(self) -> None:
         if self.status == "closed":

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from domain.account import Account, Pending
+from domain.account import Account
 from domain.events import Condition, Posting
 from domain.limits import exceeded
 from domain.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, MIN_BALANCE_MINOR
 from domain.order import PaymentOrder
 from domain.refusals import (
-    AccountFrozen,
     AccountUnknown,
     BalanceOverflow,
     ConditionFailed,
@@ -63,10 +62,7 @@ def check_accounts(
             if name not in accounts:
                 raise AccountUnknown(account=name, index=index)
             try:
-                accounts[name].accept(posting.currency)
-            except AccountFrozen as refused:
-                if frozen_too:
-                    raise _of_posting(refused, index)  # noqa: B904 (the same refusal, told where)
+                accounts[name].accept(posting.currency, frozen_too=frozen_too)
             except Refused as refused:
                 raise _of_posting(refused, index)  # noqa: B904 (the same refusal, told where)
 
@@ -120,38 +116,38 @@ class _Running:
 
     def take(self, posting: Posting, index: int) -> Posting:
         """Raises what the posting is refused for; else it counts from here on."""
-        sides = ((posting.debit, True), (posting.credit, False))
-        for name, debits in sides:
+        raised = []
+        for name, debits in ((posting.debit, True), (posting.credit, False)):
             account = self._accounts[name]
-            self._move(name, posting.amount_minor, debits=debits)
+            effect = account.effect(posting.amount_minor, debits=debits)
+            self._move(name, posting.amount_minor, effect, debits=debits)
+            if effect > 0:
+                raised.append(name)
+                continue
             available = account.available(self._posted[name], self._pending[name])
-            lowered = account.effect(1, debits=debits) < 0
-            if lowered and available is not None and available < 0:
+            if available is not None and available < 0:
                 raise InsufficientFunds(account=name, index=index)
-        for name, debits in sides:
-            account = self._accounts[name]
-            headroom = account.headroom(self._posted[name], self._pending[name])
-            raised = account.effect(1, debits=debits) > 0
-            if raised and headroom is not None and headroom < 0:
+        for name in raised:
+            headroom = self._accounts[name].headroom(self._posted[name], self._pending[name])
+            if headroom is not None and headroom < 0:
                 raise MaxBalanceExceeded(account=name, index=index)
-        for name, _ in sides:
+        for name in posting[:2]:
             if not self._in_range(name):
                 raise BalanceOverflow(account=name, index=index)
         return posting
 
-    def _move(self, name: str, amount_minor: int, *, debits: bool) -> None:
+    def _move(self, name: str, amount_minor: int, effect: int, *, debits: bool) -> None:
         if self._holds:
             debit, credit = self._pending[name]
             self._pending[name] = (
                 (debit + amount_minor, credit) if debits else (debit, credit + amount_minor)
             )
         else:
-            self._posted[name] += self._accounts[name].effect(amount_minor, debits=debits)
+            self._posted[name] += effect
 
     def _in_range(self, name: str) -> bool:
         """Whatever becomes of its holds: a capture can't be refused for it."""
-        account, posted = self._accounts[name], self._posted[name]
-        pending: Pending = self._pending[name]
+        account, posted, pending = self._accounts[name], self._posted[name], self._pending[name]
         return (
             posted - account.lowering(pending) >= MIN_BALANCE_MINOR
             and posted + account.raising(pending) <= MAX_BALANCE_MINOR

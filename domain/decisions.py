@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from domain.checks import Accounts, check_accounts, check_money, check_times
@@ -42,8 +42,6 @@ from domain.refusals import (
 
 Decision = tuple[Payment, list[LedgerEvent]]
 """The payment as it is then, and the command's events."""
-
-_SIDES: Final[tuple[Side, Side]] = ("debit", "credit")
 
 
 # New payments -----------------------------------------------------------------------------
@@ -328,8 +326,10 @@ def _sides(payment: Payment, amounts: tuple[int, ...]) -> Iterator[tuple[int, Si
     """Index, side and posting of that amount, where there is any."""
     for index, (posting, amount) in enumerate(zip(payment.postings, amounts, strict=True)):
         if amount:
-            for side in _SIDES:
-                yield index, side, posting._replace(amount_minor=amount)
+            whole = amount == posting.amount_minor
+            moved = posting if whole else posting._replace(amount_minor=amount)
+            yield index, "debit", moved
+            yield index, "credit", moved
 
 
 def _check_single(payment: Payment, amount: int | None) -> None:

@@ -44,7 +44,7 @@ def with_left(holds: Holds, hold: Hold) -> Holds:
 
 def open_at(holds: Holds, now: datetime) -> Holds:
     """Those whose deadline is still to come."""
-    return holds[len(expired_at(holds, now)) :] if holds else holds
+    return holds[len(expired_at(holds, now)) :]
 
 
 def expired_at(holds: Holds, now: datetime) -> Holds:

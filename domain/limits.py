@@ -95,12 +95,13 @@ class Meter(NamedTuple):
         inside = [*self._inside(now)]
         count = sum(entry.payments for entry in inside)
         total = sum(entry.amount + entry.left for entry in inside)
-        for at, less_count, less_amount in sorted(self._leaving(inside)):
+        leaving = iter(sorted(self._leaving(inside)))
+        at = now
+        while not self._fits(count, total, amount):
+            at, less_count, less_amount = next(leaving)
             count -= less_count
             total -= less_amount
-            if self._fits(count, total, amount):
-                return at
-        raise AssertionError("with everything gone it fits")
+        return at
 
     def _fits(self, count: int, total: int, amount: int) -> bool:
         limit = self.limit
@@ -179,16 +180,13 @@ def exceeded(
 def _merged(entries: Iterable[Entry], payment: UUID) -> Iterator[Entry]:
     """One a second, but for what is still held and for the payment that is being counted."""
     for _, of_second in groupby(entries, lambda entry: entry.at.replace(microsecond=0)):
-        together = []
+        together: list[Entry] = []
+        apart: list[Entry] = []
         for entry in of_second:
-            if entry.left or entry.payment == payment:
-                yield entry
-            else:
-                together.append(entry)
+            own = entry.left or entry.payment == payment
+            (apart if own else together).append(entry)
         if together:
-            yield Entry(
-                together[-1].at,
-                None,
-                sum(entry.payments for entry in together),
-                sum(entry.amount for entry in together),
-            )
+            payments = sum(entry.payments for entry in together)
+            amount = sum(entry.amount for entry in together)
+            apart.append(Entry(together[-1].at, None, payments, amount))
+        yield from sorted(apart, key=lambda entry: entry.at)

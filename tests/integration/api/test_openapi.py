@@ -126,6 +126,7 @@ def test_answers_are_what_their_schemas_say(shared_api: Api, document: dict[str,
         ("get", payments + "/timeline"): told(f"/v1/payments/{paid.json()['id']}/timeline"),
         ("get", "/v1/accounts/{id}"): told("/v1/accounts/alice"),
         ("get", "/v1/accounts/{id}/balance"): told("/v1/accounts/alice/balance"),
+        ("get", "/v1/accounts/{id}/holds"): told("/v1/accounts/alice/holds"),
         ("get", "/v1/accounts/{id}/statement"): told(
             "/v1/accounts/alice/statement",
             **{"from": "2026-01-01", "to": "2100-01-01", "min_position": position},

@@ -31,6 +31,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/accounts"): EVERYBODY,
     ("GET", "/v1/accounts/{id}"): EVERYBODY,
     ("GET", "/v1/accounts/{id}/balance"): EVERYBODY,
+    ("GET", "/v1/accounts/{id}/holds"): EVERYBODY,
     ("GET", "/v1/accounts/{id}/statement"): EVERYBODY,
     ("GET", "/v1/balances"): EVERYBODY,
     ("GET", "/v1/balances/total"): EVERYBODY,
