@@ -16,6 +16,7 @@ from api.auth import Caller, KeyRing
 from api.metrics import Metrics
 from api.parts import Parts
 from api.reading import ReadModels
+from application.due import Sweeper
 from application.ledger import Ledger
 from application.ports import Clock, StoredSnapshot
 from application.snapshots import Snapshots
@@ -23,6 +24,7 @@ from application.writer import Writer
 from infrastructure import reconcile as reconciling
 from infrastructure.announced_end import AnnouncedEnd
 from infrastructure.connections import ReadPool
+from infrastructure.due_payments import DuePaymentsReadModel
 from infrastructure.event_log import EventLog
 from infrastructure.kafka.clients import KafkaClients
 from infrastructure.kafka.feed import KafkaFeed
@@ -70,11 +72,12 @@ def compose(
     stopping: asyncio.Event,
     clock: Clock = clock,
     on_writer_death: Callable[[], None] = end_process,
+    sweeps: bool = True,
 ) -> FastAPI:
     """The app on the store of that DSN (as tally_app); its parts start and end with its lifespan.
 
     `key_hashes` gives the keyed hashes an API key may be stored under; `stopping` is set when the
-    process begins to end.
+    process begins to end; without `sweeps` nothing is done that nobody asks for.
     """
     metrics = Metrics()
 
@@ -104,10 +107,16 @@ def compose(
             announced = AnnouncedEnd(dsn)
             await announced.start()
             stack.push_async_callback(announced.stop)
+            writer = _writer(settings, dsn, clock, metrics, on_writer_death, stack)
+            if sweeps:
+                due = DuePaymentsReadModel(dsn, timeout_s=settings.store_timeout_s)
+                sweeper = Sweeper(due, writer.submit, clock=clock)
+                sweeper.start()
+                stack.callback(sweeper.stop)
             yield Parts(
                 ledger=settings.ledger,
                 clock=clock,
-                writer=_writer(settings, dsn, clock, metrics, on_writer_death, stack),
+                writer=writer,
                 events=events,
                 announced=announced,
                 reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),

@@ -28,7 +28,7 @@ class Metrics:
             registry=registry,
         )
         self._commands = Counter(
-            "tally_commands", "Commands decided, by outcome", ("outcome",), registry=registry
+            "tally_commands", "Commands decided", ("command", "outcome"), registry=registry
         )
         self._replays = Counter(
             "tally_replays", "Commands answered as they were the first time", registry=registry
@@ -63,6 +63,12 @@ class Metrics:
             ("projection",),
             registry=registry,
         )
+        self._waits = Gauge(
+            "tally_executions_wait",
+            "1 where scheduled payments and expired holds wait for the payments read model, which"
+            " is halted or missing",
+            registry=registry,
+        )
         self._mirror = {
             name: Gauge(f"tally_mirror_{name}", told, registry=registry)
             for name, told in (
@@ -91,9 +97,9 @@ class Metrics:
             self._seconds.labels(method, route),
         )
 
-    def decided(self, outcome: str, *, replayed: bool) -> None:
-        """`outcome`: `accepted` or a refusal's code."""
-        self._commands.labels(outcome).inc()
+    def decided(self, command: str, outcome: str, *, replayed: bool) -> None:
+        """`command`: `make_payment` ...; `outcome`: `accepted` or a refusal's code."""
+        self._commands.labels(command, outcome).inc()
         if replayed:
             self._replays.inc()
 
@@ -123,6 +129,7 @@ class Metrics:
             self._mirror["lag_seconds"].set(mirror["lag_s"])
         for name, is_halted in halted.items():
             self._halted.labels(name).set(is_halted)
+        self._waits.set(halted.get("payments", True))
         for name in ("pool_size", "pool_available", "requests_waiting"):
             self._pool.labels(name).set(pool.get(name, 0))
         return generate_latest(self._registry)

@@ -14,3 +14,6 @@ WRITER_TURN_LOCK: Final = 1_952_541_802
 
 MIGRATION_LOCK: Final = 1_952_541_803
 """Held while migrating: two processes may start at once."""
+
+SWEEPER_LOCK: Final = 1_952_541_804
+"""Held for a session by the process that looks for what is due."""

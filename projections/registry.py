@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from projections.accounts.before import keep_before
+from projections.accounts.before import keep_before as keep_accounts_before
 from projections.accounts.write import apply as apply_accounts
 from projections.balances.write import apply as apply_balances
+from projections.payments.before import keep_before as keep_payments_before
 from projections.payments.write import apply as apply_payments
 from projections.statements.write import apply as apply_statements
 from projections.tables import Projection
@@ -22,17 +23,26 @@ PROJECTIONS: Final[dict[str, Projection]] = {
             folder=_HERE / "accounts",
             tables=("accounts", "accounts_before"),
             apply=apply_accounts,
-            before=keep_before,
+            before=keep_accounts_before,
             summary="SELECT count(*) FROM tally_read.accounts{g}"
             " WHERE opened_position <= %(position)s",
         ),
         Projection(
             name="balances",
             folder=_HERE / "balances",
-            tables=("balances", "balances_history"),
+            tables=(
+                "balances",
+                "balances_history",
+                "balances_holds",
+                "balances_holds_history",
+            ),
             apply=apply_balances,
-            summary="SELECT count(*), sum(posted), sum(available), sum(version)"
-            " FROM tally_read.balances_history{g} WHERE position <= %(position)s",
+            summary="SELECT b.*, h.* FROM ("
+            "SELECT count(*), sum(posted), sum(pending_debit), sum(pending_credit),"
+            " sum(available), sum(version), sum(extract(epoch FROM balanced_at))"
+            " FROM tally_read.balances_history{g} WHERE position <= %(position)s) b, ("
+            'SELECT count(*), sum(captured), sum("left"), sum(opened_position)'
+            " FROM tally_read.balances_holds_history{g} WHERE position <= %(position)s) h",
         ),
         Projection(
             name="statements",
@@ -50,10 +60,13 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         Projection(
             name="payments",
             folder=_HERE / "payments",
-            tables=("payments", "payments_accounts"),
+            tables=("payments", "payments_accounts", "payments_before"),
             apply=apply_payments,
-            summary="SELECT count(*), count(*) FILTER (WHERE state = 'settled'), sum(position)"
-            " FROM tally_read.payments{g} WHERE position <= %(position)s",
+            before=keep_payments_before,
+            # Of what no later event changes: the two may stand beyond the position apart.
+            summary="SELECT count(*), sum(created_position), count(expires_at), count(execute_at),"
+            " count(refund_of) FROM tally_read.payments{g}"
+            " WHERE created_position <= %(position)s",
         ),
     )
 }

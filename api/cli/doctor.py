@@ -147,7 +147,7 @@ def _read_models(settings: Settings, conn: Connection[Any]) -> Iterator[Finding]
     row = conn.execute("SELECT coalesce(max(position), 0) FROM tally.events").fetchone()
     assert row is not None
     running = Folder(settings.data).server() is not None
-    for name, position, halted in standings(conn):
+    for name, position, halted, _ in standings(conn):
         lag = max(row[0] - position, 0)
         found = f"halted at {halted}" if halted else f"position {position:,}, lag {lag:,}"
         do = f"see docs/operations.md; then `tally rebuild {name}`"

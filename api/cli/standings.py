@@ -15,6 +15,12 @@ class Standing(NamedTuple):
     """Everything up to here is applied; 0 before the first worker has run."""
     halted: str | None
     """Why it stands still, with the position of the event that it can't apply."""
+    is_there: bool = True
+
+    @property
+    def follows(self) -> bool:
+        """Whether it takes up what comes, sooner or later."""
+        return self.is_there and self.halted is None
 
 
 def mirror_refusal(conn: Connection[Any]) -> str | None:
@@ -36,4 +42,4 @@ def standings(conn: Connection[Any]) -> list[Standing]:
             found = {standing.name: standing for standing in cursor}
     except UndefinedTable:
         found = {}
-    return [found.get(name, Standing(name, 0, None)) for name in PROJECTIONS]
+    return [found.get(name, Standing(name, 0, None, is_there=False)) for name in PROJECTIONS]

@@ -15,13 +15,16 @@ def status(data: DataOption = None, url: Url = None, as_json: AsJson = False) ->
     """Shows the end of the store, each read model's position and the mirror's; 1 where one has
     halted.
 
-    What halted it is in the store, so it is not told with --url.
+    What halted it is in the store, so it is not told with --url; nor is whether scheduled payments
+    and expired holds wait, as they do where the payments read model is halted or missing.
     """
     found = asyncio.run(_status(find_product(data, url)))
     if url is None:
         with opened_store(Settings.load(data=data)) as dsn, connect(dsn) as conn:
             for standing in standings(conn):
                 found["projections"][standing.name]["halted"] = standing.halted
+                if standing.name == "payments":
+                    found["executions_wait"] = not standing.follows
             if found["mirror"] is not None:
                 found["mirror"]["halted"] = mirror_refusal(conn)
     if as_json:
@@ -54,3 +57,8 @@ def _show(found: dict[str, Any]) -> None:
         )
     out.print(f"The store ends at position {found['end']:,}.")
     out.print(shown)
+    if found.get("executions_wait"):
+        out.print(
+            "[red]Executions wait[/red]: scheduled payments and expired holds are found in the"
+            " payments read model, which is halted or missing."
+        )

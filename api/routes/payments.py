@@ -1,5 +1,6 @@
 """GET /v1/payments, /v1/payments/{id}, /v1/payments/{id}/timeline."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -17,7 +18,14 @@ from api.paths import PaymentIdInPath
 from api.queries import Page, PaymentsQuery, Read
 from api.reading import deadline_of, needed
 from application.answers import Recorded
-from domain.events import PaymentDecided
+from domain.events import (
+    LedgerEvent,
+    PaymentCaptured,
+    PaymentDecided,
+    PaymentExpired,
+    PaymentRefunded,
+    PaymentVoided,
+)
 from domain.times import time_text
 from projections.payments import queries
 
@@ -40,9 +48,11 @@ router = APIRouter(tags=["payments"])
 async def list_payments(request: Request, query: Annotated[PaymentsQuery, Query()]) -> Response:
     codec = CursorCodec(request.url.path, query.filters(), (int,))
     cursor = codec.read(query.cursor)
-    async with parts_of(request).reads.at("payments", needed(query), deadline_of(request)) as view:
+    parts = parts_of(request)
+    async with parts.reads.at("payments", needed(query), deadline_of(request)) as view:
         page = await queries.payments(
             view,
+            now=parts.clock(),
             account=query.account,
             reference=query.reference,
             state=query.state,
@@ -72,13 +82,14 @@ async def list_payments(request: Request, query: Annotated[PaymentsQuery, Query(
 async def get_payment(
     request: Request, id: PaymentIdInPath, query: Annotated[Read, Query()]
 ) -> Response:
+    parts = parts_of(request)
     payment = paths.payment_id(id)
-    position, found = await parts_of(request).reads.find(
+    position, found = await parts.reads.find(
         "payments",
         payment,
         needed(query),
         deadline_of(request),
-        lambda view: queries.payment(view, payment),
+        lambda view: queries.payment(view, payment, now=parts.clock()),
     )
     return read(found, position)
 
@@ -88,7 +99,10 @@ async def get_payment(
     **operation(
         "getPaymentTimeline",
         "What happened to a payment, ascending",
-        description="`amount` is null for a payment of several postings.",
+        description=(
+            "`amount` is what the event moved, held or released; null where it did nothing of "
+            "that, or is of a payment of several postings."
+        ),
         allowed=READS,
         waits=True,
         positioned=True,
@@ -110,7 +124,7 @@ async def get_timeline(
         payment,
         needed(query),
         deadline_of(request),
-        lambda view: queries.payment(view, payment),
+        lambda view: queries.payment(view, payment, now=parts.clock()),
     )
     found = [
         one
@@ -125,11 +139,25 @@ async def get_timeline(
 
 def _moment(recorded: Recorded) -> dict[str, Any]:
     position, event = recorded
-    postings = event.postings if isinstance(event, PaymentDecided) else ()
+    amounts = _amounts(event)
     return {
         "position": position,
         "recorded_at": time_text(event.timestamp),
         "type": event.TOPIC,
         "actor": event.actor._asdict(),
-        "amount": postings[0].amount_minor if len(postings) == 1 else None,
+        # One of 0 is still to be found, or never was.
+        "amount": amounts[0] or None if len(amounts) == 1 else None,
     }
+
+
+def _amounts(event: LedgerEvent) -> Sequence[int]:
+    """What it tells of each posting."""
+    match event:
+        case PaymentDecided():
+            return [posting.amount_minor for posting in event.postings]
+        case PaymentCaptured() | PaymentRefunded():
+            return event.amounts
+        case PaymentVoided() | PaymentExpired():
+            return event.released
+        case _:
+            return ()

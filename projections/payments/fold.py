@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 from uuid import UUID
 
 from domain.events import (
@@ -12,80 +13,202 @@ from domain.events import (
     AccountClosed,
     AccountEntry,
     AccountFrozen,
+    AccountHold,
     AccountOpened,
     AccountUnfrozen,
     CommandDecided,
     Metadata,
+    PaymentCanceled,
+    PaymentCaptured,
     PaymentDecided,
+    PaymentExpired,
+    PaymentHeld,
+    PaymentRefunded,
     PaymentRefused,
+    PaymentScheduled,
     PaymentSettled,
+    PaymentVoided,
     Posting,
 )
 from projections.feed import Record
 
+Step = PaymentCaptured | PaymentVoided | PaymentExpired | PaymentRefunded | PaymentCanceled
+"""What becomes of a payment there is."""
+
+_STEPS: Final = (
+    PaymentCaptured,
+    PaymentVoided,
+    PaymentExpired,
+    PaymentRefunded,
+    PaymentCanceled,
+)
+
 
 class Made(NamedTuple):
-    """A payment that begins in the batch."""
+    """A payment that begins in the batch: what of it never changes."""
 
     created_position: int
     id: UUID
-    position: int
-    """Of its last event: its entries follow its own event, two a posting."""
-    state: str
     mode: str
     carrier: str
     reference: str | None
-    value_date: date
     created_at: datetime
-    postings: tuple[Posting, ...]
     metadata: Metadata
-    refusal: dict[str, Any] | None
+    expires_at: datetime | None
+    execute_at: datetime | None
+    refund_of: UUID | None
+
+
+class State(NamedTuple):
+    """Of a payment, what events change."""
+
+    position: int
+    """Of the last event of the command that changed it last: it follows from the payment's own."""
+    state: str
+    value_date: date
+    postings: Sequence[Posting]
+    """Amounts too: those of a scheduled payment may be found when it is executed."""
+    captured: Sequence[int]
+    """By posting, in minor units."""
+    refunded: Sequence[int]
+    refusal: dict[str, Any] | None = None
+    expired: bool = False
+    """Whether its hold ended by its deadline."""
 
     @property
     def accounts(self) -> set[str]:
         """Every account it names, once."""
-        return {name for posting in self.postings for name in (posting.debit, posting.credit)}
+        return {name for posting in self.postings for name in posting[:2]}
 
 
-def fold(records: Iterable[Record]) -> list[Made]:
-    """The payments that begin in the records, in order. Raises TypeError for an event that this
-    version doesn't know."""
-    made = []
+@dataclass(slots=True)
+class Folded:
+    """What a batch changes."""
+
+    made: list[Made] = field(default_factory=list)
+    states: dict[UUID, State] = field(default_factory=dict)
+    """As the batch leaves them, by payment: those made, and those made before it."""
+
+
+def needed(records: Iterable[Record]) -> set[UUID]:
+    """Payments whose state before the batch the fold may ask for."""
+    return {
+        record.event.originator_id
+        for record in records
+        if isinstance(record.event, _STEPS)
+        or (isinstance(record.event, PaymentDecided) and record.event.originator_version > 1)
+    }
+
+
+def fold(records: Iterable[Record], known: Mapping[UUID, State]) -> Folded:
+    """What the records, in order, make of the payments. Raises LookupError for a payment that
+    was never made, TypeError for an event that this version doesn't know."""
+    folded = Folded()
+    states = folded.states
     for position, _, _, event in records:
         match event:
-            case PaymentSettled():
-                made.append(_made(event, position, 2 * len(event.postings), "settled", None))
-            case PaymentRefused():
-                made.append(_made(event, position, 0, "refused", event.refusal))
-            case AccountEntry() | CommandDecided():
+            case AccountEntry() | AccountHold() | CommandDecided():
                 pass
+            case PaymentDecided():
+                payment = event.originator_id
+                if event.originator_version == 1:
+                    folded.made.append(_made(event, position))
+                elif payment not in states and payment not in known:
+                    raise LookupError("an event is of a payment that was never made")
+                states[payment] = _decided(event, position)
+            case (
+                PaymentCaptured()
+                | PaymentVoided()
+                | PaymentExpired()
+                | PaymentRefunded()
+                | PaymentCanceled()
+            ):
+                payment = event.originator_id
+                states[payment] = _stepped(states.get(payment) or known[payment], event, position)
             case AccountOpened() | AccountChanged():
                 pass
             case AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to payments")
-    return made
+    return folded
 
 
-def _made(
-    event: PaymentDecided,
-    position: int,
-    entries: int,
-    state: str,
-    refusal: dict[str, Any] | None,
-) -> Made:
+def _made(event: PaymentDecided, position: int) -> Made:
     return Made(
         position,
         event.originator_id,
-        position + entries,
-        state,
         event.mode,
         event.carrier,
         event.reference,
-        event.value_date or event.timestamp.date(),
         event.timestamp,
-        event.postings,
         event.metadata,
-        refusal,
+        event.expires_at if isinstance(event, PaymentHeld) else None,
+        event.execute_at if isinstance(event, PaymentScheduled) else None,
+        event.refund_of if isinstance(event, PaymentSettled | PaymentRefused) else None,
     )
+
+
+def _decided(event: PaymentDecided, position: int) -> State:
+    """Its entries or holds follow its own event, two a posting; a refund's last event tells its
+    original."""
+    day = event.value_date or event.timestamp.date()
+    nothing = (0,) * len(event.postings)
+    match event:
+        case PaymentSettled():
+            last = position + 2 * len(event.postings) + (event.refund_of is not None)
+            amounts = tuple([posting.amount_minor for posting in event.postings])
+            return State(last, "settled", day, event.postings, amounts, nothing)
+        case PaymentRefused():
+            return State(position, "refused", day, event.postings, nothing, nothing, event.refusal)
+        case PaymentHeld():
+            last = position + 2 * len(event.postings)
+            return State(last, "held", day, event.postings, nothing, nothing)
+        case PaymentScheduled():
+            day = event.value_date or event.execute_at.date()
+            return State(position, "scheduled", day, event.postings, nothing, nothing)
+        case _:
+            raise TypeError(f"{event.TOPIC} is unknown to payments")
+
+
+def _stepped(before: State, event: Step, position: int) -> State:
+    """A client's step is followed by what it does to accounts, and by its command's record."""
+    match event:
+        case PaymentCaptured():
+            return before._replace(
+                position=position + _moved(event.amounts) + _moved(event.released) + 1,
+                state="settled" if event.final else "held",
+                captured=_sums(before.captured, event.amounts),
+            )
+        case PaymentVoided():
+            return before._replace(
+                position=position + _moved(event.released) + 1, state=_ended(before, "voided")
+            )
+        case PaymentExpired():
+            return before._replace(
+                position=position + _moved(event.released),
+                state=_ended(before, "expired"),
+                expired=True,
+            )
+        case PaymentRefunded():
+            return before._replace(
+                position=position, refunded=_sums(before.refunded, event.amounts)
+            )
+        case PaymentCanceled():
+            return before._replace(position=position + 1, state="canceled")
+        case _:
+            assert_never(event)
+
+
+def _ended(held: State, otherwise: str) -> str:
+    """What a hold is once the rest of it is released."""
+    return "settled" if any(held.captured) else otherwise
+
+
+def _moved(amounts: Sequence[int]) -> int:
+    """How many events of accounts tell of them: two a posting, where there is an amount."""
+    return 2 * sum(amount > 0 for amount in amounts)
+
+
+def _sums(before: Sequence[int], more: Sequence[int]) -> list[int]:
+    return [one + another for one, another in zip(before, more, strict=True)]

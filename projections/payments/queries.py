@@ -1,4 +1,8 @@
-"""Payments as clients see them, one by one and listed newest first."""
+"""Payments as clients see them, one by one and listed newest first.
+
+A read is at the watermark and at a time, now or the watermark's: a hold that is past its deadline
+then is shown as what it is, whether that has been recorded or not.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,50 @@ from uuid import UUID
 from domain.times import time_text
 from projections.reading import Page, View
 
-_ONE = """
-SELECT * FROM tally_read.payments{g} WHERE id = %(id)s AND position <= %(at)s
+# The state, by the row of the payment (p) and of what changes of it (the alias in braces).
+_STATE = """
+CASE WHEN {of}.state = 'held' AND p.expires_at <= %(now)s
+    -- Anything captured: the JSON has a digit that is no zero.
+    THEN CASE WHEN {of}.captured::text ~ '[1-9]' THEN 'settled' ELSE 'expired' END
+    ELSE {of}.state
+END
+"""
+
+_COLUMNS = """
+p.created_position, p.id, p.mode, p.carrier, p.reference, p.created_at, p.metadata, p.expires_at,
+p.refund_of, {of}.position, {of}.value_date, {of}.postings, {of}.captured, {of}.refunded,
+{of}.refusal, __STATE__ AS state
+""".replace("__STATE__", _STATE)
+
+# What each payment is at the watermark: its row, or, where that is beyond it, what it was before
+# (before.py).
+_LATEST = (
+    f"SELECT {_COLUMNS.replace('{of}', 'p')} FROM tally_read.payments{{g}} p __OF_ACCOUNT__"
+    " WHERE p.position <= %(at)s"
+)
+# They are few, and lead to their payments: OFFSET keeps the planner from the way round.
+_BEFORE = (
+    f"SELECT {_COLUMNS.replace('{of}', 'b')} FROM tally_read.payments_before{{g}} b"
+    " CROSS JOIN LATERAL (SELECT * FROM tally_read.payments{g} WHERE id = b.id OFFSET 0) p"
+    " __OF_ACCOUNT__ WHERE b.position <= %(at)s AND b.until > %(at)s"
+)
+
+_ONE = " UNION ALL ".join(
+    f"{rows} AND {of}.id = %(id)s" for rows, of in ((_LATEST, "p"), (_BEFORE, "b"))
+).replace("__OF_ACCOUNT__", "")
+
+_OF_ACCOUNT = (
+    "JOIN tally_read.payments_accounts{g} a"
+    " ON a.created_position = p.created_position AND a.account = %(account)s"
+)
+
+_PAGE = """
+AND {list}.created_position < %(before)s __FILTERS__
+ORDER BY {list}.created_position DESC LIMIT %(limit)s
 """
 
 _FILTERS: Final = {
     "reference": "AND p.reference = %(reference)s",
-    "state": "AND p.state = %(state)s",
     "carrier": "AND p.carrier = %(carrier)s",
     # Recorded times are monotone in position: a time is a bound of positions, found by index.
     "created_from": """AND {list}.created_position >= coalesce((
@@ -28,32 +69,25 @@ _FILTERS: Final = {
         ORDER BY f.created_at DESC, f.created_position DESC LIMIT 1), 0)""",
 }
 
-_ALL = """
-SELECT p.* FROM tally_read.payments{g} p
-WHERE p.created_position < %(before)s AND p.position <= %(at)s __FILTERS__
-ORDER BY p.created_position DESC LIMIT %(limit)s
-"""
-
-_OF_ACCOUNT = """
-SELECT p.* FROM tally_read.payments_accounts{g} a
-JOIN tally_read.payments{g} p USING (created_position)
-WHERE a.account = %(account)s AND a.created_position < %(before)s AND p.position <= %(at)s
-__FILTERS__
-ORDER BY a.created_position DESC LIMIT %(limit)s
-"""
+_RECORDED = "AND p.state = %(state)s"
+_STILL_HELD = "AND p.state = 'held' AND p.expires_at > %(now)s"
+_DUE = f"AND p.state = 'held' AND p.expires_at <= %(now)s AND {_STATE} = %(state)s".replace(
+    "{of}", "p"
+)
 
 NEWEST: Final = 2**63 - 1
 
 
-async def payment(view: View, id: UUID) -> dict[str, Any] | None:
+async def payment(view: View, id: UUID, *, now: datetime) -> dict[str, Any] | None:
     """One payment; None where the read model doesn't have it."""
-    rows = await view.rows(_ONE, {"id": id, "at": view.position})
+    rows = await view.rows(_ONE, {"id": id, **_when(view, now)})
     return _payment(rows[0]) if rows else None
 
 
 async def payments(
     view: View,
     *,
+    now: datetime,
     account: str | None = None,
     reference: str | None = None,
     state: str | None = None,
@@ -67,16 +101,28 @@ async def payments(
     as `before` for the next one."""
     given = {
         "reference": reference,
-        "state": state,
         "carrier": carrier,
         "created_from": created_from,
         "created_to": created_to,
     }
     filters = " ".join(text for name, text in _FILTERS.items() if given[name] is not None)
-    query = (_ALL if account is None else _OF_ACCOUNT).replace("__FILTERS__", filters)
+    page = _PAGE.replace("__FILTERS__", filters)
+    query = (
+        " UNION ALL ".join(f"({rows} {page})" for rows in _sources(state))
+        + " ORDER BY created_position DESC LIMIT %(limit)s"
+    )
     rows = await view.rows(
-        query.replace("{list}", "p" if account is None else "a"),
-        {**given, "account": account, "before": before, "at": view.position, "limit": limit + 1},
+        query.replace("__OF_ACCOUNT__", "" if account is None else _OF_ACCOUNT).replace(
+            "{list}", "p" if account is None else "a"
+        ),
+        {
+            **given,
+            **_when(view, now),
+            "account": account,
+            "state": state,
+            "before": before,
+            "limit": limit + 1,
+        },
     )
     more = len(rows) > limit
     return Page(
@@ -85,8 +131,26 @@ async def payments(
     )
 
 
+def _sources(state: str | None) -> list[str]:
+    """Where payments of a state are to be found, each by an index."""
+    if state is None:
+        return [_LATEST, _BEFORE]
+    before = f"{_BEFORE} AND {_STATE.replace('{of}', 'b')} = %(state)s"
+    match state:
+        case "held":
+            return [f"{_LATEST} {_STILL_HELD}", before]
+        case "settled" | "expired":
+            return [f"{_LATEST} {_RECORDED}", f"{_LATEST} {_DUE}", before]
+        case _:
+            return [f"{_LATEST} {_RECORDED}", before]
+
+
+def _when(view: View, now: datetime) -> dict[str, Any]:
+    """The watermark, and the time: never before the watermark's own."""
+    return {"at": view.position, "now": max(now, view.recorded_at or now)}
+
+
 def _payment(row: dict[str, Any]) -> dict[str, Any]:
-    settled = row["state"] == "settled"
     answer = {
         "id": str(row["id"]),
         "state": row["state"],
@@ -97,18 +161,20 @@ def _payment(row: dict[str, Any]) -> dict[str, Any]:
                 "credit": credit,
                 "amount": amount_minor,
                 "currency": currency,
-                "captured": amount_minor if settled else 0,
-                "refunded": 0,
+                "captured": captured,
+                "refunded": refunded,
             }
-            for debit, credit, amount_minor, currency in row["postings"]
+            for (debit, credit, amount_minor, currency), captured, refunded in zip(
+                row["postings"], row["captured"], row["refunded"], strict=True
+            )
         ],
         "reference": row["reference"],
         "carrier": row["carrier"],
         "value_date": row["value_date"].isoformat(),
         "metadata": row["metadata"],
         "created_at": time_text(row["created_at"]),
-        "hold_expires_at": None,
-        "refund_of": None,
+        "hold_expires_at": row["expires_at"] and time_text(row["expires_at"]),
+        "refund_of": row["refund_of"] and str(row["refund_of"]),
         "position": row["position"],
     }
     return answer if row["refusal"] is None else answer | {"refusal": row["refusal"]}

@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from infrastructure.embedded import EmbeddedPostgres
@@ -103,8 +104,6 @@ def test_a_key_that_can_not_be_is_refused(product: Up, arguments: tuple[str, ...
 
 
 def test_reconcile_says_no_and_names_what_was_altered(product: Up) -> None:
-    import psycopg
-
     product.post("/v1/accounts", "altered", {"id": "customers:altered", "currency": "EUR"})
     assert tally("reconcile", "--data", str(product.data)).code == 0
     with (
@@ -121,6 +120,26 @@ def test_reconcile_says_no_and_names_what_was_altered(product: Up) -> None:
         conn.execute(alter.encode(), (-1,))
     assert ran.code == 1
     assert any("customers:altered" in difference for difference in ran.json["differences"])
+
+
+def test_status_says_that_executions_wait_where_payments_are_not_followed(product: Up) -> None:
+    data = ("--data", str(product.data))
+    assert tally("status", "--json", *data).json["executions_wait"] is False
+    halt = (
+        "UPDATE tally_read.checkpoints SET halted_position = %s, halted_reason = %s"
+        " WHERE projection = 'payments'"
+    )
+    with (
+        EmbeddedPostgres(product.data) as server,
+        psycopg.connect(server.owner_dsn, autocommit=True) as conn,
+    ):
+        conn.execute(halt, (1, "it can't be applied"))
+        told, shown = tally("status", "--json", *data), tally("status", *data)
+        conn.execute(halt, (None, None))
+    assert told.json["executions_wait"] is True
+    assert told.code == shown.code == 1
+    assert "Executions wait" in shown.out
+    assert "Executions wait" not in tally("status", *data).out
 
 
 def test_the_parts_run_alone_on_the_folder(tmp_path: Path) -> None:

@@ -6,12 +6,17 @@ import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.fixtures.fix_api import Api, one_posting
 
 GOOD = one_posting("cash", "alice", 5)
+
+
+VERSION: dict[str, Any] = {"account": "cash", "version": 1}
+BALANCE: dict[str, Any] = {"account": "cash", "balance": "posted", "op": "eq", "amount": 0}
 
 
 def payment(**members: Any) -> dict[str, Any]:
@@ -49,8 +54,28 @@ def test_what_is_no_json_object_is_refused(shared_api: Api, content: bytes) -> N
     [
         (payment(colour="red"), "/colour", "unknown_member"),
         (payment(**{"a/b~c": None}), "/a~1b~0c", "unknown_member"),
-        (payment(execute_at="2026-11-24T00:00:00Z"), "/execute_at", "unknown_member"),
-        (payment(mode="hold"), "/mode", "not_allowed"),
+        (payment(pay_code="4000"), "/pay_code", "unknown_member"),
+        (payment(mode="later"), "/mode", "not_allowed"),
+        (payment(hold_timeout_s=60), "/hold_timeout_s", "wrong_format"),
+        (payment(mode="settle", hold_timeout_s=60), "/hold_timeout_s", "wrong_format"),
+        (payment(mode="hold", hold_timeout_s=0), "/hold_timeout_s", "too_small"),
+        (payment(mode="hold", hold_timeout_s=2_592_001), "/hold_timeout_s", "too_large"),
+        (payment(mode="hold", hold_timeout_s=60.0), "/hold_timeout_s", "wrong_type"),
+        (payment(mode="hold", execute_at="2999-11-24T00:00:00Z"), "/execute_at", "wrong_format"),
+        (payment(execute_at="2026-11-24T00:00:00"), "/execute_at", "wrong_format"),
+        (payment(execute_at="2026-11-24T00:00:00+00:00"), "/execute_at", "wrong_format"),
+        (payment(execute_at="2026-11-24T24:00:00Z"), "/execute_at", "wrong_format"),
+        (payment(execute_at=1_795_000_000), "/execute_at", "wrong_type"),
+        (payment(execute_at="2020-11-24T00:00:00Z"), "/execute_at", "out_of_range"),
+        (payment(execute_at="2999-11-24T00:00:00Z"), "/execute_at", "out_of_range"),
+        (payment(conditions={}), "/conditions", "wrong_type"),
+        (payment(conditions=[5]), "/conditions/0", "wrong_type"),
+        (payment(conditions=[{"account": "a"}]), "/conditions/0/balance", "missing"),
+        (payment(conditions=[VERSION, BALANCE | {"op": "ne"}]), "/conditions/1/op", "not_allowed"),
+        (payment(conditions=[BALANCE | {"amount": 1.5}]), "/conditions/0/amount", "wrong_type"),
+        (payment(conditions=[VERSION | {"version": "1"}]), "/conditions/0/version", "wrong_type"),
+        (payment(conditions=[VERSION | BALANCE]), "/conditions/0/balance", "unknown_member"),
+        (payment(conditions=[VERSION] * 101), "/conditions", "too_long"),
         (payment(carrier="pigeon"), "/carrier", "not_allowed"),
         (payment(reference="x" * 65), "/reference", "too_long"),
         (payment(reference="a\0b"), "/reference", "wrong_format"),
@@ -75,6 +100,12 @@ def test_what_is_no_json_object_is_refused(shared_api: Api, content: bytes) -> N
         (one_posting("cash", "é", 5), "/postings/0/credit", "wrong_format"),
         (one_posting("cash", "x" * 65, 5), "/postings/0/credit", "wrong_format"),
         (one_posting("cash", "alice", "5"), "/postings/0/amount", "wrong_type"),
+        (one_posting("cash", "alice", "ALL"), "/postings/0/amount", "wrong_type"),
+        (one_posting("cash", "alice", {}), "/postings/0/amount/up_to", "missing"),
+        (one_posting("cash", "alice", {"up_to": 0}), "/postings/0/amount/up_to", "too_small"),
+        (one_posting("cash", "alice", {"up_to": 2**53}), "/postings/0/amount/up_to", "too_large"),
+        (one_posting("cash", "alice", {"up_to": "all"}), "/postings/0/amount/up_to", "wrong_type"),
+        (one_posting("cash", "alice", {"all": 1}), "/postings/0/amount/all", "unknown_member"),
         (one_posting("cash", "alice", True), "/postings/0/amount", "wrong_type"),
         (one_posting("cash", "alice", 5.5), "/postings/0/amount", "wrong_type"),
         (one_posting("cash", "alice", None), "/postings/0/amount", "wrong_type"),
@@ -91,6 +122,61 @@ def test_a_member_at_fault_is_pointed_at(
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (400, "invalid_request")
     assert (pointer, code) in [(one["pointer"], one["code"]) for one in problem["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("step", "body", "pointer", "code"),
+    [
+        ("capture", {"amount": 0}, "/amount", "too_small"),
+        ("capture", {"amount": 2**53}, "/amount", "too_large"),
+        ("capture", {"amount": "all"}, "/amount", "wrong_type"),
+        ("capture", {"final": 1}, "/final", "wrong_type"),
+        ("capture", {"reason": "x"}, "/reason", "unknown_member"),
+        ("void", {"amount": 5}, "/amount", "unknown_member"),
+        ("cancel", {"reason": "x"}, "/reason", "unknown_member"),
+        ("refunds", {"amount": 1.0}, "/amount", "wrong_type"),
+        ("refunds", {"final": True}, "/final", "unknown_member"),
+    ],
+)
+def test_a_step_of_a_payment_points_at_a_member_too(
+    shared_api: Api, step: str, body: dict[str, Any], pointer: str, code: str
+) -> None:
+    answer = shared_api.post(f"/v1/payments/nothing/{step}", body, key=None)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"], error["code"]) == (400, pointer, code)
+
+
+@pytest.mark.parametrize(
+    ("limits", "pointer", "code"),
+    [
+        ({}, "/limits", "wrong_type"),
+        ([5], "/limits/0", "wrong_type"),
+        ([{"window": "week", "max_count": 1}], "/limits/0/window", "not_allowed"),
+        ([{"max_count": 1}], "/limits/0/window", "missing"),
+        ([{"window": "day", "max_count": -1}], "/limits/0/max_count", "too_small"),
+        ([{"window": "day", "max_amount": 2**53}], "/limits/0/max_amount", "too_large"),
+        ([{"window": "day", "max_count": True}], "/limits/0/max_count", "wrong_type"),
+        ([{"window": "day", "max_count": 1, "carrier": "x"}], "/limits/0/carrier", "not_allowed"),
+        ([{"window": "day", "max_count": 1, "colour": None}], "/limits/0/colour", "unknown_member"),
+        ([{"window": "day"}], "/limits", "wrong_format"),
+        ([{"window": "day", "max_count": None}], "/limits", "wrong_format"),
+        ([{"window": "day", "max_count": 1}] * 2, "/limits", "wrong_format"),
+        (
+            [
+                {"window": "day", "max_count": 1, "carrier": None},
+                {"window": "day", "max_amount": 1},
+            ],
+            "/limits",
+            "wrong_format",
+        ),
+    ],
+)
+def test_limits_at_fault_are_pointed_at(
+    shared_api: Api, limits: Any, pointer: str, code: str
+) -> None:
+    answer = shared_api.send("PATCH", "/v1/accounts/nobody", {"limits": limits}, role="admin")
+    assert answer.status_code == 400
+    assert (pointer, code) in [(one["pointer"], one["code"]) for one in answer.json()["errors"]]
 
 
 @pytest.mark.parametrize("text", ["10.0", "1e3", "1E3", '"10"', "true", "1e400", "-0.0"])
@@ -120,6 +206,8 @@ def test_values_sent_in_never_come_back(shared_api: Api) -> None:
         metadata={secret + "y" * 64: secret, "a": [secret]},
         mode=secret,
         carrier=secret,
+        execute_at=secret,
+        conditions=[{"account": "a", "balance": secret, "op": secret, "amount": secret}],
     )
     body["postings"] = [{"debit": ":" + secret, "credit": 5, "amount": secret, "currency": secret}]
     answer = shared_api.post("/v1/payments", body)
@@ -229,9 +317,23 @@ def test_a_query_parameter_at_fault_is_named(shared_api: Api, path: str, paramet
     assert parameter in [error["parameter"] for error in problem["errors"]]
 
 
-def test_a_command_takes_no_query_parameters_yet(shared_api: Api) -> None:
-    answer = shared_api.post("/v1/payments?dry_run=true", GOOD)
-    assert answer.json()["errors"][0]["parameter"] == "dry_run"
+@pytest.mark.parametrize(
+    ("path", "parameter", "code"),
+    [
+        ("/v1/payments?dry-run=true", "dry-run", "unknown_parameter"),
+        ("/v1/payments?atomic=true", "atomic", "unknown_parameter"),
+        ("/v1/payments?dry_run=true&dry_run=true", "dry_run", "given_twice"),
+        ("/v1/payments?dry_run=", "dry_run", "not_allowed"),
+        ("/v1/payments?dry_run=1", "dry_run", "not_allowed"),
+        ("/v1/payments?dry_run=True", "dry_run", "not_allowed"),
+    ],
+)
+def test_a_commands_query_parameter_at_fault_is_named(
+    shared_api: Api, path: str, parameter: str, code: str
+) -> None:
+    answer = shared_api.post(path, GOOD)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["parameter"], error["code"]) == (400, parameter, code)
 
 
 @pytest.mark.parametrize(
@@ -269,11 +371,23 @@ def test_an_unknown_account_in_a_commands_path_is_not_found(shared_api: Api, pat
 
 
 @pytest.mark.parametrize(
+    "id", ["nothing", "%00", "0F7D2C9E-6A53-5A0B-9D44-0C5A3A0F7B11", str(UUID(int=0)), "x" * 500]
+)
+@pytest.mark.parametrize("step", ["capture", "void", "cancel", "refunds"])
+def test_an_unknown_payment_in_a_commands_path_is_not_found(
+    shared_api: Api, step: str, id: str
+) -> None:
+    answer = shared_api.post(f"/v1/payments/{id}/{step}", {})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
         ("DELETE", "/v1/accounts", "GET, POST"),
         ("PUT", "/v1/accounts/alice", "GET, PATCH"),
         ("GET", "/v1/accounts/alice/freeze", "POST"),
+        ("GET", "/v1/payments/nothing/refunds", "POST"),
         ("OPTIONS", "/v1/payments", "GET, POST"),
         ("TRACE", "/v1/payments", "GET, POST"),
     ],

@@ -1,14 +1,11 @@
-"""Accounts, balances and payments as the contract shows them."""
+"""Accounts and balances as the contract shows them."""
 
 from __future__ import annotations
 
 import random
-from datetime import date, timedelta
 from typing import Any
 
-import pytest
-
-from application.answers import Answer, Recorded, account_resource, answer
+from application.answers import account_resource
 from domain.events import AccountEntry
 from projections.accounts.queries import account, accounts
 from projections.balances.queries import (
@@ -18,21 +15,10 @@ from projections.balances.queries import (
     trial_balance,
     trial_balance_accounts,
 )
-from projections.payments.queries import NEWEST, payment, payments
 from projections.reading import Page, View
 from tests.fixtures.fix_events import START, History
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import Counting, catch_up, viewing
-
-
-def answered(history: History, command: Any) -> Answer:
-    """What the writer would answer."""
-    record = [
-        Recorded(position, event)
-        for position, event in enumerate(history.events, 1)
-        if event.command == command
-    ]
-    return answer(record, replayed=False)
 
 
 def filled(store: Store, history: History) -> str:
@@ -108,7 +94,7 @@ def test_a_balance_as_of_every_position_is_what_its_events_say(fresh_store: Stor
                     version = event.originator_version
                     posted = event.posted if isinstance(event, AccountEntry) else posted
             opened, unlimited = at >= 5, at >= history.end - 3
-            found = await balance(view, "bob", at)
+            found = await balance(view, "bob", at=at, time=START)
             assert found == {
                 "account": "bob",
                 "currency": "EUR",
@@ -120,10 +106,10 @@ def test_a_balance_as_of_every_position_is_what_its_events_say(fresh_store: Stor
                 "version": version,
                 "position": at,
             }
-            listed = await balances(view, prefix="bo", limit=5, at=at)
+            listed = await balances(view, prefix="bo", limit=5, at=at, time=START)
             assert listed.items == ([found] if opened else [])
-        assert await balance(view, "bob") == await balance(view, "bob", history.end)
-        assert await balance(view, "carol") is None
+        assert await balance(view, "bob", time=START) == found
+        assert await balance(view, "carol", time=START) is None
 
     viewing(dsn, "balances", walk)
 
@@ -138,12 +124,14 @@ def test_balances_are_listed_summed_and_balanced(fresh_store: Store) -> None:
     dsn = filled(fresh_store, history)
 
     async def look(view: View) -> None:
-        page = await balances(view, prefix="customers:", limit=1)
+        page = await balances(view, prefix="customers:", limit=1, time=START)
         assert [(each["account"], each["posted"]) for each in page.items] == [("customers:a", -30)]
         assert page.next == ("customers:a",)
-        (then,) = (await balances(view, prefix="customers:", after="customers:a", limit=1)).items
+        (then,) = (
+            await balances(view, prefix="customers:", after="customers:a", limit=1, time=START)
+        ).items
         assert (then["account"], then["posted"]) == ("customers:b", 1007)
-        found = await totals(view, prefix="c", at=at)
+        found = await totals(view, prefix="c", at=at, time=START)
         assert found == {
             "items": [
                 {
@@ -186,116 +174,7 @@ def test_a_balance_as_of_any_position_is_an_index_probe(fresh_store: Store) -> N
 
     async def look(view: View) -> int:
         counted: Any = Counting(view)
-        await balance(counted, "hot", history.end // 2)
+        await balance(counted, "hot", at=history.end // 2, time=START)
         return int(counted.touched)
 
     assert viewing(dsn, "balances", look) <= 2
-
-
-# Payments ---------------------------------------------------------------------------------
-
-
-def test_a_payment_is_shown_as_it_was_answered(fresh_store: Store) -> None:
-    history = History().open("alice", "bob", "carol", overdraft_limit=0).open("cash")
-    settled = history.pay(
-        ("cash", "alice", 30),
-        ("alice", "bob", 10),
-        reference="order-17",
-        metadata={"z": "1", "a": "2"},
-        value_date=date(2026, 11, 20),
-        carrier="qr",
-    )
-    plain = history.pay(("cash", "bob", 1))
-    refused = history.pay(("alice", "bob", 300))
-    dsn = filled(fresh_store, history)
-
-    def shown(stream: Any) -> Any:
-        return viewing(dsn, "payments", lambda view: payment(view, stream))
-
-    for stream in (settled, plain):
-        told = answered(history, stream).body
-        del told["balances"]
-        assert shown(stream) == told
-        assert list(shown(stream)) == list(told)
-    assert shown(refused)["state"] == "refused"
-    assert shown(refused)["refusal"] == {
-        "code": "insufficient_funds",
-        "account": "alice",
-        "index": 0,
-    }
-    assert shown(refused)["postings"][0]["captured"] == 0
-    assert shown(refused)["position"] == history.end
-    assert "refusal" not in shown(settled)
-    assert shown(history.accounts["bob"].id) is None
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [
-        {},
-        {"account": "bob"},
-        {"account": "carol", "state": "settled"},
-        {"reference": "order-1"},
-        {"state": "refused"},
-        {"carrier": "qr", "account": "alice"},
-        {"created_from": START + timedelta(minutes=7)},
-        {"created_to": START + timedelta(minutes=7)},
-        {
-            "account": "bob",
-            "created_from": START + timedelta(minutes=3),
-            "created_to": START + timedelta(minutes=20),
-            "reference": "order-2",
-        },
-        {"created_from": START + timedelta(days=9)},
-        {"created_to": START - timedelta(days=9)},
-    ],
-)
-def test_payments_are_listed_newest_first_and_filtered(
-    fresh_store: Store, filters: dict[str, Any]
-) -> None:
-    chance = random.Random(11)
-    history = History().open("alice", "bob", "carol", overdraft_limit=40)
-    made = []
-    for _ in range(40):
-        history.later(minutes=chance.randint(0, 1))
-        debit, credit = chance.sample(["alice", "bob", "carol"], 2)
-        terms = {
-            "reference": chance.choice([None, "order-1", "order-2"]),
-            "carrier": chance.choice(["api", "qr"]),
-        }
-        refused = history.accounts[debit].posted < -20
-        made.append(
-            (
-                str(history.pay((debit, credit, 41 if refused else 20), **terms)),
-                {debit, credit},
-                history.now,
-                {**terms, "state": "refused" if refused else "settled"},
-            )
-        )
-    dsn = filled(fresh_store, history)
-
-    async def walk(view: View) -> list[Any]:
-        found: list[Any] = []
-        before = NEWEST
-        while True:
-            page = await payments(view, before=before, limit=3, **filters)
-            found += page.items
-            if page.next is None:
-                return found
-            (before,) = page.next
-
-    equal = filters.keys() & {"reference", "carrier", "state"}
-    wanted = [
-        payment_id
-        for payment_id, names, created_at, terms in reversed(made)
-        if filters.get("account", "") in {"", *names}
-        and all(filters[name] == terms[name] for name in equal)
-        and filters.get("created_from", created_at) <= created_at
-        and created_at < filters.get("created_to", created_at + timedelta(1))
-    ]
-    found = viewing(dsn, "payments", walk)
-    assert [(each["id"], each["state"]) for each in found] == [
-        (payment_id, terms["state"])
-        for payment_id, _, _, terms in reversed(made)
-        if payment_id in wanted
-    ]
