@@ -250,7 +250,7 @@ def test_a_key_is_1_to_255_visible_characters(shared_api: Api, key: Any, code: s
         ("/v1/accounts/alice/statement?from=2026-11-02&to=2026-11-01", "from"),
         ("/v1/payments?dry_run=true", "dry_run"),
         ("/v1/payments?reference=%00", "reference"),
-        ("/v1/payments?state=held", "state"),
+        ("/v1/payments?state=pending", "state"),
         ("/v1/status?verbose=1", "verbose"),
     ],
 )
