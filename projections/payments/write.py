@@ -78,11 +78,16 @@ def state_row(state: State) -> tuple[Any, ...]:
         name,
         value_date,
         Json(postings),
-        Json(captured),
-        Json(refunded),
+        Json(captured, dumps=_amounts),
+        Json(refunded, dumps=_amounts),
         refusal and Json(refusal),
         expired,
     )
+
+
+def _amounts(amounts: Sequence[int]) -> str:
+    """As JSON; the library for it takes six times as long."""
+    return f"[{', '.join(map(str, amounts))}]"
 
 
 def _made_rows(folded: Folded) -> Iterator[tuple[Any, ...]]:
