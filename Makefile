@@ -40,8 +40,9 @@ fix: $(DEV)  ## formats, and mends what ruff can
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
-schemas: $(RUN)  ## writes docs/schemas and docs/asyncapi.json from the code
+schemas: $(RUN)  ## writes docs/schemas, docs/asyncapi.json and the states in docs/money.md from the code
 	@$(BIN)/python -m infrastructure.kafka.schemas docs
+	@$(BIN)/python -m infrastructure.state_diagram docs/money.md
 
 soak: $(DEV)  ## every acceptance check at its full count, with a table of what it measured
 	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from api.models import AccountId, Currency
+from api.models import AccountId, Carrier, Currency
 from domain.events import EVENTS
+from domain.transitions import State
 
 # No answer has a member that its schema doesn't name, and none is ever left out.
 Minor = Annotated[int, Field(description="Minor units")]
@@ -24,11 +25,17 @@ DateText = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
 PaymentId = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 Side = Literal["credit", "debit"]
 NextCursor = Annotated[str | None, Field(description="Null on the last page")]
-Carrier = Literal["api", "qr", "barcode", "nfc", "sonic", "link"]
 
 
 class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class VelocityLimit(Answer):
+    window: Literal["hour", "day", "month"]
+    carrier: Carrier | None
+    max_count: int | None
+    max_amount: Minor | None
 
 
 class Account(Answer):
@@ -40,7 +47,7 @@ class Account(Answer):
     metadata: dict[str, str]
     status: Literal["open", "frozen", "closed"]
     version: int = Field(description="Events in its stream")
-    limits: list[dict[str, object]] = Field(description="Velocity limits")
+    limits: list[VelocityLimit]
     opened_at: TimeText
     position: Position
 
@@ -66,13 +73,15 @@ class AccountBalance(Answer):
 class Refusal(Answer):
     code: str
     account: AccountId | None = None
-    index: int | None = Field(None, description="Number of the posting, from 0")
+    index: int | None = Field(None, description="Number of the posting or condition, from 0")
+    limit: VelocityLimit | None = None
+    frees_at: TimeText | None = Field(None, description="When it would fit; null is never")
 
 
 class Payment(Answer):
     id: PaymentId
-    state: Literal["settled", "refused"]
-    mode: Literal["settle"]
+    state: State
+    mode: Literal["settle", "hold"]
     postings: list[Posting]
     reference: str | None
     carrier: Carrier
@@ -86,7 +95,18 @@ class Payment(Answer):
 
 
 class PaymentMade(Payment):
-    balances: list[AccountBalance]
+    balances: list[AccountBalance] = Field(
+        description="Of every account concerned, right after the command"
+    )
+
+
+class BulkAnswer(Answer):
+    """A line's answer: beside these the payment's members, or the problem's."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: int = Field(description="As a payment sent singly is answered: 201, 400, 422 ...")
+    replayed: bool
 
 
 class Balance(Answer):
@@ -99,6 +119,16 @@ class Balance(Answer):
     available: Minor | None
     version: int
     position: Position
+
+
+class Hold(Answer):
+    payment_id: PaymentId
+    side: Side = Field(description="Which side of the posting is this account's")
+    amount: Minor = Field(description="Minor units, as held at first")
+    captured: Minor
+    currency: Currency
+    counter_account: AccountId
+    expires_at: TimeText
 
 
 class Total(Answer):
@@ -201,6 +231,10 @@ class Balances(ListAnswer):
     items: list[Balance]
 
 
+class Holds(ListAnswer):
+    items: list[Hold]
+
+
 class TrialBalanceLines(ListAnswer):
     items: list[TrialBalanceLine]
 
@@ -252,3 +286,7 @@ class ProblemDocument(BaseModel):
     code: str = Field(description="Stable")
     request_id: str
     errors: list[InvalidPart] | None = None
+    line: int | None = Field(None, description="Of `bulk_refused`: the line, from 0")
+    problem: dict[str, object] | None = Field(
+        None, description="Of `bulk_refused`: the problem that the line has, a document like this"
+    )

@@ -1,79 +1,125 @@
 """From a parsed command to its answer: what the writer says, as HTTP."""
 
 import asyncio
+import re
+from functools import cache
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import answered
 from api.auth import caller_of
+from api.metrics import Metrics
 from api.parts import parts_of
 from api.problems import Problem, body_error, invalid
 from api.request_ids import request_id_of
-from api.requests import read_key
+from api.requests import has_key, read_flag, read_key
 from application.answers import Answer
 from application.commands import Command
 from application.ports import StorageFull, StoreUnavailable
 from application.writer import Overloaded
 from domain.events import Actor
 from domain.ids import command_stream
-from domain.refusals import Undecided, ValueDateOutOfRange
+from domain.refusals import (
+    AmountOfSeveralPostings,
+    ExecuteAtOutOfRange,
+    Refusal,
+    ValueDateOutOfRange,
+)
 
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
+UNANSWERED: Final[dict[type[Exception], str]] = {
+    Overloaded: "overloaded",
+    StorageFull: "storage_full",
+    StoreUnavailable: "store_unavailable",
+}
+"""Codes of what the writer raises that is no refusal."""
+
+_OUT_OF_RANGE: Final[dict[type[Refusal], tuple[str, str]]] = {
+    ValueDateOutOfRange: ("value_date", "out_of_range"),
+    ExecuteAtOutOfRange: ("execute_at", "out_of_range"),
+    AmountOfSeveralPostings: ("amount", "not_allowed"),
+}
+"""What only the ledger can know of a request's shape: the member, and the error's code."""
 
 
 def identity(request: Request) -> dict[str, Any]:
-    """A command's id and actor. Raises Problem as read_key does."""
-    caller = caller_of(request)
+    """A command's id and actor, and whether it is a dry run. Raises Problem as read_key does."""
+    dry_run = read_flag(request, "dry_run")
+    unkeyed = dry_run and not has_key(request)
     return {
-        "id": command_id(request),
-        "actor": Actor(caller.name, caller.key_id, request_id_of(request.scope)),
+        "id": uuid4() if unkeyed else command_id(request, read_key(request)),
+        "actor": actor_of(request),
+        "dry_run": dry_run,
     }
 
 
-def command_id(request: Request) -> UUID:
-    return command_stream(parts_of(request).ledger, caller_of(request).name, read_key(request))
+def command_id(request: Request, key: str) -> UUID:
+    return command_stream(parts_of(request).ledger, caller_of(request).name, key)
+
+
+def actor_of(request: Request) -> Actor:
+    caller = caller_of(request)
+    return Actor(caller.name, caller.key_id, request_id_of(request.scope))
 
 
 async def carry_out(request: Request, command: Command, *, status: int = 200) -> Response:
-    """Has the command decided; answers with `status` where it was accepted.
+    """Has the command decided; answers with `status` where it was accepted, 200 in a dry run.
 
     Raises Problem for what was refused or is not known.
     """
     parts = parts_of(request)
+    result: Answer | Exception
     try:
         # Shielded: a client that goes away doesn't call off what may be under way.
-        answer = await asyncio.shield(asyncio.wrap_future(parts.writer.submit(command)))
-    except Undecided as undecided:
-        parts.metrics.decided(undecided.code, replayed=False)
-        raise _undecided(undecided) from None
-    except Overloaded:
-        raise Problem("overloaded") from None
-    except StorageFull:
-        raise Problem("storage_full") from None
-    except StoreUnavailable:
-        raise Problem("store_unavailable") from None
-    refusal = answer.refusal
-    parts.metrics.decided(refusal["code"] if refusal else "accepted", replayed=answer.replayed)
-    headers = REPLAYED if answer.replayed else {}
-    if refusal:
-        raise _refused(refusal, answer, headers)
-    return answered(answer.body, status=status, headers=headers)
-
-
-def _undecided(undecided: Undecided) -> Problem:
-    if isinstance(undecided, ValueDateOutOfRange):
-        return invalid([body_error(("value_date",), "out_of_range", undecided.detail)])
-    return Problem(undecided.code, undecided.detail, **undecided.members)
-
-
-def _refused(refusal: dict[str, Any], answer: Answer, headers: dict[str, str]) -> Problem:
-    members = {name: value for name, value in refusal.items() if name != "code"}
-    return Problem(
-        refusal["code"],
-        headers=headers,
-        **members,
-        position=answer.position,
+        result = await asyncio.shield(asyncio.wrap_future(parts.writer.submit(command)))
+    except Exception as error:  # noqa: BLE001 (raised as what it means)
+        result = error
+    answer = accepted(command, result, parts.metrics)
+    return answered(
+        answer.body,
+        status=200 if command.dry_run else status,
+        headers=REPLAYED if answer.replayed else {},
     )
+
+
+def accepted(command: Command, result: Answer | Exception, metrics: Metrics) -> Answer:
+    """What the writer answers where it accepted the command.
+
+    Raises Problem for what was refused or is not known, a defect as it is.
+    """
+    if isinstance(result, Refusal):
+        _count(command, result.code, metrics)
+        raise refused(result) from None
+    if isinstance(result, Exception):
+        if type(result) in UNANSWERED:
+            raise Problem(UNANSWERED[type(result)]) from None
+        raise result
+    refusal = result.refusal
+    _count(command, refusal["code"] if refusal else "accepted", metrics, result.replayed)
+    if refusal:
+        raise Problem(
+            headers=REPLAYED if result.replayed else {}, **refusal, position=result.position
+        )
+    return result
+
+
+def refused(refusal: Refusal) -> Problem:
+    """A refusal of which nothing is recorded."""
+    if type(refusal) in _OUT_OF_RANGE:
+        member, code = _OUT_OF_RANGE[type(refusal)]
+        return invalid([body_error((member,), code, refusal.detail)])
+    return Problem(refusal.code, refusal.detail, **refusal.members)
+
+
+def _count(command: Command, outcome: str, metrics: Metrics, replayed: bool = False) -> None:
+    if not command.dry_run:
+        metrics.decided(_name(type(command)), outcome, replayed=replayed)
+
+
+@cache
+def _name(kind: type[Command]) -> str:
+    """`make_payment` of MakePayment."""
+    return re.sub(r"\B(?=[A-Z])", "_", kind.__name__).lower()

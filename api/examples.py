@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from api.problems import Problem
+
 _AT: Final = "2026-11-23T09:30:00.000000Z"
 _PAYMENT_ID: Final = "0f7d2c9e-6a53-5a0b-9d44-0c5a3a0f7b11"
 _POSTING: Final[dict[str, Any]] = {
@@ -12,7 +14,10 @@ _POSTING: Final[dict[str, Any]] = {
 }
 
 OPEN_ACCOUNT: Final = {"id": "customers:alice", "currency": "EUR"}
-CHANGE_ACCOUNT: Final = {"overdraft_limit": 50000}
+CHANGE_ACCOUNT: Final[dict[str, Any]] = {
+    "overdraft_limit": 50000,
+    "limits": [{"window": "day", "max_count": 10, "max_amount": 100000, "carrier": "nfc"}],
+}
 REASON: Final = {"reason": "asked for by the customer"}
 ACCOUNT: Final[dict[str, Any]] = {
     "id": "customers:alice",
@@ -48,20 +53,89 @@ PAYMENT_READ: Final[dict[str, Any]] = {
     "refund_of": None,
     "position": 12,
 }
-PAYMENT_MADE: Final[dict[str, Any]] = {
+
+
+def _balances(alice: int, bob: int, *, pending: int = 0) -> dict[str, Any]:
+    """Of the customer, who has so much of it pending, and of the shop."""
+    return {
+        "balances": [
+            {
+                "account": "customers:alice",
+                "currency": "EUR",
+                "posted": alice,
+                "pending_debit": pending,
+                "pending_credit": 0,
+                "available": alice - pending,
+            },
+            {
+                "account": "merchants:bob",
+                "currency": "EUR",
+                "posted": bob,
+                "pending_debit": 0,
+                "pending_credit": pending,
+                "available": bob,
+            },
+        ]
+    }
+
+
+PAYMENT_MADE: Final[dict[str, Any]] = {**PAYMENT_READ, **_balances(8950, 1050)}
+CAPTURE: Final = {"amount": 800, "final": True}
+_HELD: Final[dict[str, Any]] = {
     **PAYMENT_READ,
-    "balances": [
-        {
-            "account": account,
-            "currency": "EUR",
-            "posted": posted,
-            "pending_debit": 0,
-            "pending_credit": 0,
-            "available": posted,
-        }
-        for account, posted in (("customers:alice", 8950), ("merchants:bob", 1050))
-    ],
+    "mode": "hold",
+    "hold_expires_at": "2026-11-30T09:30:00.000000Z",
 }
+PAYMENT_CAPTURED: Final[dict[str, Any]] = {
+    **_HELD,
+    "postings": [{**_POSTING, "captured": 800, "refunded": 0}],
+    "position": 19,
+    **_balances(9200, 800),
+}
+PAYMENT_VOIDED: Final[dict[str, Any]] = {
+    **_HELD,
+    "state": "voided",
+    "postings": [{**_POSTING, "captured": 0, "refunded": 0}],
+    "position": 17,
+    **_balances(10000, 0),
+}
+PAYMENT_CANCELED: Final[dict[str, Any]] = {
+    **PAYMENT_READ,
+    "state": "canceled",
+    "postings": [{**_POSTING, "captured": 0, "refunded": 0}],
+    "position": 14,
+    "balances": [],
+}
+REFUND: Final = {"amount": 300}
+PAYMENT_REFUNDING: Final[dict[str, Any]] = {
+    **PAYMENT_READ,
+    "id": "5b0f3a77-9d6e-5c55-8f0a-6a3f0c2f9e21",
+    "postings": [
+        {
+            "debit": "merchants:bob",
+            "credit": "customers:alice",
+            "amount": 300,
+            "currency": "EUR",
+            "captured": 300,
+            "refunded": 0,
+        }
+    ],
+    "metadata": {},
+    "refund_of": _PAYMENT_ID,
+    "position": 16,
+    **_balances(9250, 750),
+}
+BULK: Final[list[dict[str, Any]]] = [
+    {"idempotency_key": f"order-{number}", "postings": [{**_POSTING, "amount": amount}]}
+    for number, amount in ((17, 1050), (18, 99000))
+]
+BULK_ANSWERS: Final[list[dict[str, Any]]] = [
+    {"status": 201, "replayed": False, **PAYMENT_MADE},
+    {
+        "replayed": False,
+        **Problem("insufficient_funds", account="customers:alice", index=0).document("3f2c9a1e"),
+    },
+]
 BALANCE: Final[dict[str, Any]] = {
     "account": "customers:alice",
     "currency": "EUR",
@@ -72,6 +146,15 @@ BALANCE: Final[dict[str, Any]] = {
     "available": 8950,
     "version": 3,
     "position": 12,
+}
+HOLD: Final[dict[str, Any]] = {
+    "payment_id": _PAYMENT_ID,
+    "side": "debit",
+    "amount": 1050,
+    "captured": 0,
+    "currency": "EUR",
+    "counter_account": "merchants:bob",
+    "expires_at": "2026-11-30T09:30:00.000000Z",
 }
 TOTALS: Final[dict[str, Any]] = {
     "items": [

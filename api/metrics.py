@@ -28,7 +28,7 @@ class Metrics:
             registry=registry,
         )
         self._commands = Counter(
-            "tally_commands", "Commands decided, by outcome", ("outcome",), registry=registry
+            "tally_commands", "Commands decided", ("command", "outcome"), registry=registry
         )
         self._replays = Counter(
             "tally_replays", "Commands answered as they were the first time", registry=registry
@@ -97,9 +97,9 @@ class Metrics:
             self._seconds.labels(method, route),
         )
 
-    def decided(self, outcome: str, *, replayed: bool) -> None:
-        """`outcome`: `accepted` or a refusal's code."""
-        self._commands.labels(outcome).inc()
+    def decided(self, command: str, outcome: str, *, replayed: bool) -> None:
+        """`command`: `make_payment` ...; `outcome`: `accepted` or a refusal's code."""
+        self._commands.labels(command, outcome).inc()
         if replayed:
             self._replays.inc()
 

@@ -5,7 +5,9 @@ FastAPI's to convert: a handler reads bytes (api/requests.py) and gives bytes (a
 and what is declared here is what the OpenAPI document says of it.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import Depends
@@ -15,19 +17,20 @@ from starlette.responses import Response
 
 from api.auth import Allowed
 from api.problems import MEDIA_TYPE, STATUS, Problem, invalid, parameter_error
-from api.requests import RequestBody
+from api.requests import KEY, RequestBody
 from infrastructure.keys import Role
 
 ALWAYS: Final = ("invalid_request", "internal")
 OF_KEYS: Final = ("unauthenticated", "forbidden", "store_unavailable")
+OF_BODIES: Final = ("body_too_large", "unsupported_media_type")
 OF_COMMANDS: Final = (
+    *OF_BODIES,
     "idempotency_key_missing",
-    "body_too_large",
-    "unsupported_media_type",
     "idempotency_key_reused",
     "overloaded",
     "storage_full",
 )
+LINES: Final = "application/x-ndjson"
 OF_READS: Final = ("position_unknown", "not_caught_up")
 OF_ACCOUNTS: Final = (
     "account_unknown",
@@ -52,21 +55,29 @@ def operation(
     positioned: bool = False,
     problems: Iterable[str] = (),
     also: dict[str, Any] | None = None,
+    lines: bool = False,
+    flags: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Keyword arguments of a route.
 
     `allowed` are the roles (None: no key needed); `waits` says that it takes `Prefer`;
     `positioned`, that it answers with `Ledger-Position`; `problems` are codes beyond the usual
-    ones; `also` is the content in other media types.
+    ones; `also` is the content in other media types; `lines` says that body and answer are JSON
+    lines of those models, which bring their keys; `flags` are query parameters that are true or
+    false, and what each says. Every command takes `dry_run`.
     """
     codes = [*ALWAYS, *problems]
     headers: dict[str, Any] = {"X-Request-Id": _REQUEST_ID}
-    parameters: list[dict[str, Any]] = []
+    if body is not None:
+        flags = {"dry_run": _DRY_RUN, **flags}
+    parameters = [_flag(name, told) for name, told in flags.items()]
     dependencies: list[Any] = []
     if allowed is not None:
         codes += OF_KEYS
         dependencies.append(Depends(Allowed(allowed)))
-    if body is not None:
+    if lines:
+        codes += OF_BODIES
+    elif body is not None:
         codes += OF_COMMANDS
         parameters.append(_IDEMPOTENCY_KEY)
         headers["Idempotent-Replayed"] = _REPLAYED
@@ -75,12 +86,12 @@ def operation(
         parameters.append(_PREFER)
     if positioned:
         headers["Ledger-Position"] = _LEDGER_POSITION
-    content = {} if answer is None else {"application/json": _media(answer, example)}
-    success = {
-        "description": summary,
-        "headers": headers,
-        "content": content | (also or {}),
-    }
+    media = _lines if lines else _json
+    content = {} if answer is None else media(answer, example)
+    success = {"description": summary, "headers": headers, "content": content | (also or {})}
+    successes: dict[int | str, dict[str, Any]] = {status: success}
+    if status == 201:
+        successes[200] = {**success, "description": "The answer of a dry run"}
     extra: dict[str, Any] = {
         "parameters": parameters,
         "security": [] if allowed is None else [{"key": []}],
@@ -88,10 +99,10 @@ def operation(
     if allowed is not None:
         extra["x-roles"] = sorted(allowed)
     if body is not None:
-        required = any(field.is_required() for field in body.model_fields.values())
+        required = not lines and any(field.is_required() for field in body.model_fields.values())
         extra["requestBody"] = {
             "required": required,
-            "content": {"application/json": _media(body, body_example)},
+            "content": media(body, body_example),
         }
     return {
         "operation_id": operation_id,
@@ -100,31 +111,40 @@ def operation(
         "status_code": status,
         "response_class": Response,
         "response_description": summary,
-        "dependencies": [*dependencies, Depends(only_known_parameters)],
-        "responses": {status: success, **_problems(codes)},
+        "dependencies": [*dependencies, Depends(OnlyKnownParameters(flags))],
+        "responses": {**successes, **_problems(codes)},
         "openapi_extra": extra,
     }
 
 
-async def only_known_parameters(request: Request) -> None:
-    """Refuses query parameters given twice, and all where the route takes none.
+class OnlyKnownParameters:
+    """A dependency: refuses query parameters given twice, and those the route doesn't take.
 
-    What a route that takes some doesn't know is refused by its model.
+    Where a route has a model of its parameters, that refuses what it doesn't know.
     """
-    names = [name for name, _ in request.query_params.multi_items()]
-    takes = bool(request.scope["route"].dependant.query_params)
-    errors = [
-        parameter_error(name, "given_twice", "Give this parameter once.")
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
-    ]
-    if not takes:
-        errors += [
-            parameter_error(name, "unknown_parameter", "This parameter is not known here.")
+
+    def __init__(self, flags: Iterable[str]) -> None:
+        self._flags = frozenset(flags)
+
+    async def __call__(self, request: Request) -> None:
+        """Raises Problem: invalid_request."""
+        names = [name for name, _ in request.query_params.multi_items()]
+        if not names:
+            return
+        modelled = bool(request.scope["route"].dependant.query_params)
+        errors = [
+            parameter_error(name, "given_twice", "Give this parameter once.")
             for name in dict.fromkeys(names)
+            if names.count(name) > 1
         ]
-    if errors:
-        raise invalid(errors)
+        if not modelled:
+            errors += [
+                parameter_error(name, "unknown_parameter", "This parameter is not known here.")
+                for name in dict.fromkeys(names)
+                if name not in self._flags
+            ]
+        if errors:
+            raise invalid(errors)
 
 
 def query_problem(errors: Sequence[Any]) -> Problem:
@@ -149,8 +169,24 @@ def ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
-def _media(model: type[BaseModel], example: Any) -> dict[str, Any]:
-    return {"schema": ref(model), "example": example}
+def _json(model: type[BaseModel], example: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": ref(model), "example": example}}
+
+
+def _lines(model: type[BaseModel], example: Iterable[Any]) -> dict[str, Any]:
+    """OpenAPI 3.1 has no word for the schema of a line: `x-line` is ours."""
+    text = "".join(json.dumps(line) + "\n" for line in example)
+    schema = {"type": "string", "x-line": ref(model)}
+    return {LINES: {"schema": schema, "example": text}}
+
+
+def _flag(name: str, told: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "description": told,
+        "schema": {"type": "boolean", "default": False},
+    }
 
 
 def _problems(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
@@ -196,15 +232,19 @@ _RETRY_AFTER: Final = {
     "required": True,
     "schema": {"type": "integer", "minimum": 0},
 }
+_DRY_RUN: Final = (
+    "The answer that it would give (200 where it would be 201), with nothing recorded; needs no "
+    "`Idempotency-Key`"
+)
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
-    "required": True,
+    "required": False,
     "description": (
-        'The same key with the same request gets the first answer again, for ever; `"k"` is '
-        "the same key as `k`"
+        "Required, but for a dry run. The same key with the same request gets the first answer "
+        'again, for ever; `"k"` is the same key as `k`'
     ),
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "schema": {"type": "string", "pattern": KEY},
     "example": "order-17",
 }
 _PREFER: Final = {

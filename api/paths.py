@@ -11,6 +11,9 @@ from api.problems import Problem
 
 _ACCOUNT_ID: Final = re.compile(ACCOUNT_ID.removesuffix("$"), re.ASCII)
 
+NOBODYS: Final = UUID(int=0)
+"""A payment's id is a version 5 UUID: no payment has this one."""
+
 AccountIdInPath = Annotated[
     str,
     Path(
@@ -40,6 +43,12 @@ def payment_id(sent: str) -> UUID:
     if made is None:
         raise Problem("not_found")
     return made
+
+
+def payment_named(sent: str) -> UUID:
+    """As payment_id, but for commands: their key comes before what the path names, so that it is
+    the ledger that says that there is no such payment."""
+    return payment_id_or_none(sent) or NOBODYS
 
 
 def payment_id_or_none(sent: str) -> UUID | None:

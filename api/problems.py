@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from application.batch import BulkRefused
 from domain.refusals import (
     REFUSED,
     AccountExists,
@@ -19,6 +20,7 @@ _REFUSALS: Final[tuple[type[Refusal], ...]] = (
     AccountExists,
     AccountNotEmpty,
     IdempotencyKeyReused,
+    BulkRefused,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -83,7 +85,7 @@ DETAILS: Final[dict[str, str]] = {
     "not_found": "Nothing is here; check the path and the id.",
     "method_not_allowed": "This path has other methods; see the Allow header.",
     "body_too_large": "Send a smaller body.",
-    "unsupported_media_type": "Send the body as JSON, with `Content-Type: application/json`.",
+    "unsupported_media_type": "Send the body in the media type that the operation names.",
     "internal": (
         "Something failed here. What became of a command is unknown: send it again with the same "
         "key, and tell the operator the request_id if it stays."

@@ -1,24 +1,21 @@
 """Query parameters: their shape and bounds; unknown ones are refused."""
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from api.cursors import LAST_DAY, MAX_CURSOR_LENGTH
-from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, text
+from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, Time, text
 from domain.events import EVENTS
 from domain.transitions import State
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 PREFIX: Final = r"^([A-Za-z0-9][A-Za-z0-9:._-]{0,63})?$"
-TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"
 MAX_POSITION: Final = 2**63 - 1
 
 _DIGITS: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
-_TIME: Final = re.compile(TIME, re.ASCII)
 
 
 def _number(value: Any) -> Any:
@@ -37,17 +34,6 @@ def position_number(sent: str) -> int:
     return number
 
 
-def _time(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        if _TIME.fullmatch(value):
-            return datetime.fromisoformat(value.removesuffix("Z")).replace(tzinfo=UTC)
-    except ValueError:
-        pass
-    raise ValueError("Write the time as RFC 3339 in UTC, with Z: 2026-11-23T09:30:00Z.")
-
-
 _TYPES: Final[dict[str, Any]] = {"type": "string", "enum": sorted(EVENTS)}
 
 
@@ -62,11 +48,6 @@ Position = Annotated[
     BeforeValidator(_number),
     Field(ge=0, le=MAX_POSITION),
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_POSITION}),
-]
-Time = Annotated[
-    datetime,
-    BeforeValidator(_time),
-    WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME}),
 ]
 Day = Annotated[Date, Field(le=LAST_DAY)]
 Prefix = Annotated[str, Field(pattern=PREFIX, description="What the account's id begins with")]

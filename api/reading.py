@@ -4,7 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from starlette.requests import Request
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
 PROJECTIONS: Final = ("accounts", "balances", "statements", "payments")
 DEFAULT_WAIT_S: Final = 1.0
 MAX_WAIT_S: Final = 30.0
+START_OF_TIME: Final = datetime.min.replace(tzinfo=UTC)
 _LOOK_AGAIN_S: Final = 0.02
 
 _WAIT: Final = re.compile(r'\s*wait\s*=\s*("?)([0-9]{1,9})\1\s*(;.*)?', re.ASCII | re.IGNORECASE)
 
 Found = TypeVar("Found")
+
+
+class Moment(NamedTuple):
+    """What a read is as of."""
+
+    position: int
+    time: datetime
+    """Holds whose deadline has come by then count no more."""
 
 
 class Deadline:
@@ -100,28 +110,44 @@ class ReadModels:
             raise Problem("not_found")
         return view.position, found
 
-    async def as_of(self, query: AsOf) -> int | None:
-        """The position a read is asked for; None for now.
+    def now(self, view: View) -> datetime:
+        """The time of a live read: by the clock, and never before what the view has seen."""
+        return max(self._clock(), view.recorded_at or START_OF_TIME)
 
-        Raises Problem: invalid_request for both at once and for a time to come.
+    async def as_of(self, query: AsOf) -> Moment | None:
+        """The moment a read is asked for; None for now.
+
+        Raises Problem: invalid_request for both at once and for a time to come,
+        position_unknown.
         """
         if query.as_of is None:
-            return query.as_of_position
+            return await self._moment_of(query.as_of_position)
         if query.as_of_position is not None:
             told = "Send as_of_position or as_of, not both."
             raise invalid([parameter_error("as_of", "not_allowed", told)])
         if query.as_of > self._clock():
             told = "The time is still to come."
             raise invalid([parameter_error("as_of", "too_large", told)])
-        return await self._events.position_at(query.as_of)
+        return Moment(await self._events.position_at(query.as_of), query.as_of)
 
-    async def sums_at(self, at: int | None, min_position: int | None, deadline: Deadline) -> int:
+    async def _moment_of(self, position: int | None) -> Moment | None:
+        if not position:
+            return None if position is None else Moment(0, START_OF_TIME)
+        recorded_at = await self._events.recorded_at(position)
+        if recorded_at is None:
+            raise Problem("position_unknown")
+        return Moment(position, recorded_at)
+
+    async def sums_at(
+        self, then: Moment | None, min_position: int | None, deadline: Deadline
+    ) -> int:
         """The position at which balances are summed: where a command ends, so that they balance.
 
         As of a position, where the last command up to it ends. Live, likewise: partitions of a
         feed run apart, so that the watermark may stand within a payment. Raises Problem as `at`
         does.
         """
+        at = then.position if then else None
         if at is None:
             wanted = await self._events.whole_from(min_position) if min_position else 0
             at = await self._reach("balances", wanted, deadline)

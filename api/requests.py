@@ -16,10 +16,14 @@ from pydantic_core import CoreSchema, ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 
 from api import strict_json
-from api.problems import Problem, body_error, invalid
+from api.problems import Problem, body_error, invalid, parameter_error
 
 MAX_BODY_BYTES: Final = 256 * 1024
 MAX_KEY_LENGTH: Final = 255
+KEY: Final = r"^[!-~]{1,255}$"
+SHAPE: Final = "\0"
+"""What begins the tag of one shape of several: pydantic puts it into the path of an error, where
+no member of the request stands."""
 
 _canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 """How a request's meaning is written, for ever: stored fingerprints are of this form."""
@@ -36,6 +40,8 @@ class RequestBody(BaseModel):
 
     NULL_SAYS: ClassVar[frozenset[str]] = frozenset()
     """Members in which null has a meaning of its own; elsewhere it is as if absent."""
+    ITEMS: ClassVar[dict[str, type["RequestBody"]]] = {}
+    """Of members that are lists of objects with optional members: what such an object is."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -59,20 +65,27 @@ async def read_body(request: Request, model: type[Body]) -> tuple[Body, bytes]:
 
     Raises Problem: body_too_large, unsupported_media_type, invalid_request.
     """
-    content = await _content(request)
+    content = await read_content(request, MAX_BODY_BYTES)
     if content:
-        _require_json(request.headers.get("content-type", ""))
-        sent = _parsed(content)
+        require_media_type(request, "application/json")
+        sent = parsed(content)
     elif any(field.is_required() for field in model.model_fields.values()):
         raise invalid([], "This request needs a body: a JSON object.")
     else:
         sent = {}
+    return understood(sent, model, request.method, request.scope["path"])
+
+
+def understood(
+    sent: dict[str, Any], model: type[Body], method: str, path: str
+) -> tuple[Body, bytes]:
+    """The members sent as the model has them, and the fingerprint. Raises Problem."""
     members = _without_absent(sent, model)
     try:
         body = model.model_validate(members)
     except ValidationError as error:
         raise invalid([_told(one) for one in error.errors(include_input=False)]) from None
-    return body, fingerprint(request.method, request.scope["path"], members)
+    return body, fingerprint(method, path, members)
 
 
 def fingerprint(method: str, path: str, members: Mapping[str, Any]) -> bytes:
@@ -85,49 +98,74 @@ def fingerprint(method: str, path: str, members: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(meaning.encode("ascii")).digest()
 
 
+def has_key(request: Request) -> bool:
+    """Whether one was sent at all, however malformed."""
+    return "idempotency-key" in request.headers
+
+
 def read_key(request: Request) -> str:
     """The idempotency key. Raises Problem: idempotency_key_missing, invalid_request."""
     sent = request.headers.getlist("idempotency-key")
     if not any(sent):
         raise Problem("idempotency_key_missing")
-    key = sent[0]
-    if key.startswith('"') and len(key) > 1:
-        # An RFC 8941 string, as the IETF draft has it: the same key as what it quotes.
-        quoted = _QUOTED_KEY.fullmatch(key)
-        key = re.sub(r'\\(["\\])', r"\1", quoted[1]) if quoted else key
-    if len(sent) > 1 or len(key) > MAX_KEY_LENGTH or not _VISIBLE.fullmatch(key):
-        raise invalid([], "Idempotency-Key must be one key of 1 to 255 visible ASCII characters.")
+    key = unquoted(sent[0])
+    if len(sent) > 1 or key is None:
+        raise invalid([], f"Idempotency-Key must be {A_KEY}.")
     return key
 
 
-async def _content(request: Request) -> bytes:
-    """The whole body, never more than MAX_BODY_BYTES of it in memory."""
+A_KEY: Final = "one key of 1 to 255 visible ASCII characters"
+
+
+def unquoted(key: str) -> str | None:
+    """The key meant, None for what can be none: an RFC 8941 string, as the IETF draft has it, is
+    the same key as what it quotes."""
+    if key.startswith('"') and len(key) > 1:
+        quoted = _QUOTED_KEY.fullmatch(key)
+        key = re.sub(r'\\(["\\])', r"\1", quoted[1]) if quoted else key
+    return key if len(key) <= MAX_KEY_LENGTH and _VISIBLE.fullmatch(key) else None
+
+
+def read_flag(request: Request, name: str) -> bool:
+    """A query parameter that is `true`, `false` or absent. Raises Problem: invalid_request."""
+    sent = request.query_params.get(name, "false")
+    if sent not in ("true", "false"):
+        raise invalid([parameter_error(name, "not_allowed", "Write true or false.")])
+    return sent == "true"
+
+
+async def read_content(request: Request, at_most: int) -> bytes:
+    """The whole body, never more than so many bytes of it in memory. Raises Problem."""
     announced = request.headers.get("content-length", "0")
-    if not _CONTENT_LENGTH.fullmatch(announced) or int(announced) > MAX_BODY_BYTES:
-        raise _too_large()
+    if not _CONTENT_LENGTH.fullmatch(announced) or int(announced) > at_most:
+        raise too_large(at_most)
     content = bytearray()
     try:
         async for chunk in request.stream():
             content += chunk
-            if len(content) > MAX_BODY_BYTES:
-                raise _too_large()
+            if len(content) > at_most:
+                raise too_large(at_most)
     except ClientDisconnect:
         raise invalid([], "The body ended before it was whole.") from None
     return bytes(content)
 
 
-def _too_large() -> Problem:
-    return Problem("body_too_large", f"Send at most {MAX_BODY_BYTES} bytes.")
+def too_large(at_most: int) -> Problem:
+    return Problem("body_too_large", f"Send at most {at_most} bytes.")
 
 
-def _require_json(content_type: str) -> None:
-    media_type, _, parameters = content_type.partition(";")
+def require_media_type(request: Request, wanted: str) -> None:
+    """Raises Problem: unsupported_media_type."""
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.partition("charset=")[2].strip(' "').lower()
-    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8"):
-        raise Problem("unsupported_media_type")
+    if media_type.strip().lower() != wanted or charset not in ("", "utf-8"):
+        raise Problem(
+            "unsupported_media_type", f"Send the body as UTF-8, with `Content-Type: {wanted}`."
+        )
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
+def parsed(content: bytes) -> dict[str, Any]:
+    """A JSON object. Raises Problem: invalid_request."""
     try:
         sent = strict_json.parse(content)
     except strict_json.DuplicateMember as error:
@@ -142,7 +180,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
 def _without_absent(sent: dict[str, Any], model: type[RequestBody]) -> dict[str, Any]:
     """The members sent, but for a null in an optional member, which means absent."""
     fields = model.model_fields
-    return {
+    members = {
         name: value
         for name, value in sent.items()
         if value is not None
@@ -150,6 +188,13 @@ def _without_absent(sent: dict[str, Any], model: type[RequestBody]) -> dict[str,
         or fields[name].is_required()
         or name in model.NULL_SAYS
     }
+    for name, item in model.ITEMS.items():
+        if isinstance(members.get(name), list):
+            members[name] = [
+                _without_absent(one, item) if isinstance(one, dict) else one
+                for one in members[name]
+            ]
+    return members
 
 
 _CODES: Final[dict[str, str]] = {
@@ -179,7 +224,7 @@ _DETAILS: Final[dict[str, str]] = {
 def _told(error: ErrorDetails) -> dict[str, str]:
     """A validation error in our words: pydantic's texts name bounds and types, never the input."""
     code = _CODES.get(error["type"], "wrong_type")
-    path = list(error["loc"])
+    path = [step for step in error["loc"] if not str(step).startswith(SHAPE)]
     if "metadata" in path:
         path = path[: path.index("metadata") + 1]  # names in it are values sent: not repeated
     if error["type"] == "value_error":

@@ -36,8 +36,8 @@ class Answer(NamedTuple):
     position: int
     """That of the command's last event; of a dry run, what it would be."""
     replayed: bool
-    lines: Sequence[Answer] = ()
-    """Of commands that were decided together: each one's."""
+    lines: Sequence[Answer | Exception] = ()
+    """Of commands that were decided together: each one's, or what it was refused for."""
 
 
 def answer(record: Sequence[Recorded], payment: Payment | None, *, replayed: bool) -> Answer:

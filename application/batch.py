@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from application.answers import Recorded
@@ -12,7 +12,7 @@ from application.commands import Command, PayTogether
 from domain.account import Account
 from domain.events import CommandDecided, LedgerEvent, PaymentDecided, PaymentRefused
 from domain.payment import Payment
-from domain.refusals import IdempotencyKeyReused, Undecided
+from domain.refusals import REFUSED, IdempotencyKeyReused, Refusal, Undecided
 
 
 class Decided(NamedTuple):
@@ -33,9 +33,9 @@ class Known(NamedTuple):
 
 
 class Together(NamedTuple):
-    """Of commands that are decided all or not at all."""
+    """Of commands that are decided one after the other, as one."""
 
-    decisions: Sequence[Decided | Known]
+    decisions: Sequence[Decided | Known | Exception]
 
 
 Decision = Decided | Known | Together | Exception
@@ -49,9 +49,10 @@ class BulkRefused(Undecided):
     code = "bulk_refused"
     detail = "Nothing was recorded; correct the line named, or send the lines without `atomic`."
 
-    def __init__(self, line: int, refusal: dict[str, Any]) -> None:
-        """`line` from 0; `refusal`: `code`, and what it is about."""
-        super().__init__(line=line, refusal=refusal)
+    def __init__(self, line: int, refusal: Refusal) -> None:
+        """`line` from 0, and what it was refused for."""
+        super().__init__(line=line)
+        self.refusal = refusal
 
 
 class Draft:
@@ -129,9 +130,9 @@ class Batch:
         """Decides one command; a refusal or a defect costs this command only."""
         try:
             if isinstance(command, PayTogether):
-                decision: Decision = self._all_or_none(command)
+                decision: Decision = self._together(command)
             else:
-                decision = self._one(command)
+                decision = self._one(command, dry_run=command.dry_run)
         except Exception as refusal_or_defect:  # noqa: BLE001 (it is answered, not swallowed)
             self.decisions.append(refusal_or_defect)
         else:
@@ -147,32 +148,44 @@ class Batch:
         """The commands that it records."""
         return self._met.keys()
 
-    def _one(self, command: Command) -> Decided | Known:
-        return self._met_before(command) or self._accept(command)
+    def _one(self, command: Command, *, dry_run: bool) -> Decided | Known:
+        return self._met_before(command) or self._accept(command, dry_run=dry_run)
 
-    def _all_or_none(self, together: PayTogether) -> Together:
-        """Decided on the batch itself, which is put back where one of them is refused."""
+    def _together(self, together: PayTogether) -> Together:
+        """Decided on the batch itself, which is put back where nothing is to be recorded."""
         events, accounts, payments = len(self.events), dict(self.accounts), dict(self.payments)
         met = dict(self._met)
-        recorded = False
+        keep = False
         try:
-            decisions = [self._accepted(n, one) for n, one in enumerate(together.payments)]
-            recorded = not together.dry_run
+            decisions: list[Decided | Known | Exception] = [
+                self._accepted(line, payment) if together.all_or_none else self._tried(payment)
+                for line, payment in enumerate(together.payments)
+            ]
+            keep = not together.dry_run
         finally:
-            if not recorded:
+            if not keep:
                 del self.events[events:]
                 self.accounts, self.payments, self._met = accounts, payments, met
         return Together(decisions)
 
+    def _tried(self, command: Command) -> Decided | Known | Exception:
+        try:
+            return self._one(command, dry_run=False)
+        except Exception as refusal_or_defect:  # noqa: BLE001 (it is answered, not swallowed)
+            return refusal_or_defect
+
     def _accepted(self, line: int, command: Command) -> Decided | Known:
         try:
-            decision = self._one(command)
+            decision = self._one(command, dry_run=False)
         except Undecided as undecided:
-            refusal = {"code": undecided.code, **undecided.members}
-            raise BulkRefused(line, refusal) from undecided
+            raise BulkRefused(line, undecided) from undecided
         first = decision.first.event if isinstance(decision, Known) else decision.events[0]
         if isinstance(first, PaymentRefused):
-            raise BulkRefused(line, {**first.refusal, "payment_id": str(first.originator_id)})
+            members = dict(first.refusal)
+            refused = REFUSED[members.pop("code")]
+            # One that an earlier request made is there to be read; this one's never will be.
+            about = {"payment_id": str(first.originator_id)} if isinstance(decision, Known) else {}
+            raise BulkRefused(line, refused(**members, **about))
         return decision
 
     def _met_before(self, command: Command) -> Decided | Known | None:
@@ -193,12 +206,12 @@ class Batch:
             return Known(recorded, replayed=not own)
         return None
 
-    def _accept(self, command: Command) -> Decided:
+    def _accept(self, command: Command, *, dry_run: bool) -> Decided:
         draft = Draft(self)
         self._decide(command, draft)
         first = self.decided_at + len(self.events) + 1
         decided = Decided(first, draft.events, draft.about, replayed=False)
-        if not command.dry_run:
+        if not dry_run:
             self.events += draft.events
             self.accounts |= draft.accounts
             self.payments |= draft.payments

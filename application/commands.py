@@ -86,12 +86,11 @@ class MakePayment(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayTogether(Command):
-    """Payments that are made all or not at all; its own id and fingerprint are never recorded.
-
-    Whether it is a dry run is said here, not by its payments: each sees those before it.
-    """
+    """Payments that are decided as one; its own id and fingerprint are never recorded."""
 
     payments: Sequence[MakePayment]
+    all_or_none: bool = True
+    """Else each for itself: for a dry run alone, in which each sees what those before it do."""
 
     def account_ids(self) -> Iterable[str]:
         return {name for payment in self.payments for name in payment.account_ids()}

@@ -258,9 +258,9 @@ def event_of(value: bytes, *, ledger: str) -> tuple[int, LedgerEvent]:
     """Position and event of an item's JSON. Raises UnreadableItem, UnknownItemType.
 
     Members that this version doesn't know are ignored. What an item doesn't tell is made: the
-    stream of an account, from its id; the command that makes a payment, which is the payment. It
-    is left empty where it can't be: the command of other events (NO_COMMAND), and every
-    fingerprint (NO_FINGERPRINT).
+    stream of an account, from its id; the command that makes a payment, which is the payment (for
+    the entries of a scheduled one as well). It is left empty where it can't be: the command of
+    other events (NO_COMMAND), and every fingerprint (NO_FINGERPRINT).
     """
     try:
         item = _items.decode(value)

@@ -225,8 +225,9 @@ class Ledger(Application[UUID]):
             case Known(first, replayed):
                 return answer(*self._known(first), replayed=replayed)
             case Together(decisions):
-                lines = [cast(Answer, self._answer(each)) for each in decisions]
-                return Answer({}, None, lines[-1].position, replayed=False, lines=lines)
+                lines = [self._answer(each) for each in decisions]
+                last = max((line.position for line in lines if isinstance(line, Answer)), default=0)
+                return Answer({}, None, last, replayed=False, lines=lines)
             case _:
                 return decision
 

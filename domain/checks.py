@@ -13,7 +13,6 @@ from domain.limits import exceeded
 from domain.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, MIN_BALANCE_MINOR
 from domain.order import PaymentOrder
 from domain.refusals import (
-    AccountFrozen,
     AccountUnknown,
     BalanceOverflow,
     ConditionFailed,
@@ -63,10 +62,7 @@ def check_accounts(
             if name not in accounts:
                 raise AccountUnknown(account=name, index=index)
             try:
-                accounts[name].accept(posting.currency)
-            except AccountFrozen as refused:
-                if frozen_too:
-                    raise _of_posting(refused, index)  # noqa: B904 (the same refusal, told where)
+                accounts[name].accept(posting.currency, frozen_too=frozen_too)
             except Refused as refused:
                 raise _of_posting(refused, index)  # noqa: B904 (the same refusal, told where)
 

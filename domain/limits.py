@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
+from domain.events import AccountDebited, AccountHeld, AccountReleased
 from domain.times import time_text
 
 Window = Literal["hour", "day", "month"]
@@ -66,6 +67,21 @@ class Meter(NamedTuple):
     def counts(self, carrier: str) -> bool:
         return self.limit.carrier in (None, carrier)
 
+    def after(self, event: AccountDebited | AccountHeld | AccountReleased) -> Meter:
+        """With what the event, on the debit side, does to what counts."""
+        at, payment, amount = event.timestamp, event.payment, event.amount_minor
+        match event:
+            case AccountDebited(from_hold=True):
+                return self.captured(at, payment, amount)
+            case AccountReleased():
+                return self.released(at, payment, amount)
+            case _ if not self.counts(event.carrier):
+                return self
+            case AccountDebited():
+                return self.debited(at, payment, amount)
+            case AccountHeld():
+                return self.held(at, payment, amount, event.expires_at)
+
     def debited(self, at: datetime, payment: UUID, amount: int) -> Meter:
         return self._changed(at, payment, amount=amount)
 
@@ -95,12 +111,13 @@ class Meter(NamedTuple):
         inside = [*self._inside(now)]
         count = sum(entry.payments for entry in inside)
         total = sum(entry.amount + entry.left for entry in inside)
-        for at, less_count, less_amount in sorted(self._leaving(inside)):
+        leaving = iter(sorted(self._leaving(inside)))
+        at = now
+        while not self._fits(count, total, amount):
+            at, less_count, less_amount = next(leaving)
             count -= less_count
             total -= less_amount
-            if self._fits(count, total, amount):
-                return at
-        raise AssertionError("with everything gone it fits")
+        return at
 
     def _fits(self, count: int, total: int, amount: int) -> bool:
         limit = self.limit
@@ -179,16 +196,13 @@ def exceeded(
 def _merged(entries: Iterable[Entry], payment: UUID) -> Iterator[Entry]:
     """One a second, but for what is still held and for the payment that is being counted."""
     for _, of_second in groupby(entries, lambda entry: entry.at.replace(microsecond=0)):
-        together = []
+        together: list[Entry] = []
+        apart: list[Entry] = []
         for entry in of_second:
-            if entry.left or entry.payment == payment:
-                yield entry
-            else:
-                together.append(entry)
+            own = entry.left or entry.payment == payment
+            (apart if own else together).append(entry)
         if together:
-            yield Entry(
-                together[-1].at,
-                None,
-                sum(entry.payments for entry in together),
-                sum(entry.amount for entry in together),
-            )
+            payments = sum(entry.payments for entry in together)
+            amount = sum(entry.amount for entry in together)
+            apart.append(Entry(together[-1].at, None, payments, amount))
+        yield from sorted(apart, key=lambda entry: entry.at)

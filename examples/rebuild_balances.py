@@ -6,7 +6,8 @@ Needs kafka-python, and a key of any role that reads (reporter, auditor, client)
 if all balances are equal, 1 if they are not or the topic has a gap, 2 if it could not run.
 
 A consumer in small: read the topic as docs/kafka.md says, hold each partition to its chain of
-positions, stop where a progress record says that all before is there, and add up.
+positions, stop where a progress record says that all before is there, and add up what is posted and
+what is held.
 """
 
 import argparse
@@ -17,13 +18,28 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 PATIENCE_S = 60.0
+
+
+class Hold(NamedTuple):
+    left: int
+    expires_at: str
+    """All times are texts of the same form: they compare as the times do."""
+
+
+class Balance(NamedTuple):
+    posted: int
+    pending_debit: int
+    pending_credit: int
+
+    def __str__(self) -> str:
+        return "/".join(map(str, self))
 
 
 @dataclass
@@ -32,6 +48,21 @@ class Account:
     normal_side: str
     posted: int = 0
     version: int = 0
+    holds: dict[tuple[str, int, str], Hold] = field(default_factory=dict)
+    """By payment, number of the posting and side."""
+
+    def keep(self, key: tuple[str, int, str], hold: Hold) -> None:
+        """A hold as an event leaves it; with nothing left it goes."""
+        self.holds.pop(key, None)
+        if hold.left:
+            self.holds[key] = hold
+
+    def balance(self, at: str) -> Balance:
+        """At that time: a hold counts until its deadline, whether an event has said so or not."""
+        pending = {"debit": 0, "credit": 0}
+        for (_, _, side), hold in self.holds.items():
+            pending[side] += hold.left if hold.expires_at > at else 0
+        return Balance(self.posted, pending["debit"], pending["credit"])
 
 
 class Gap(Exception):
@@ -63,8 +94,7 @@ def newest_progress(consumer: KafkaConsumer, ledger: str) -> dict[str, Any]:
         if time.monotonic() > deadline:
             raise TimeoutError("the progress topic could not be read to its end")
         for record in consumer.poll(timeout_ms=500).get(partition, ()):
-            if record.key == ledger.encode() and record.value:
-                newest = json.loads(record.value)
+            newest = json.loads(record.value)
     return newest
 
 
@@ -111,12 +141,19 @@ def rebuilt(events: Iterator[dict[str, Any]]) -> dict[str, Account]:
         kind, data = event["type"], event["data"]
         if kind == "tally.account.opened.v1":
             accounts[data["account"]] = Account(data["currency"], data["normal_side"])
+        if not kind.startswith("tally.account."):
+            continue
+        account = accounts[data["account"]]
+        account.version = event["version"]
         if kind in ("tally.account.debited.v1", "tally.account.credited.v1"):
-            account = accounts[data["account"]]
-            raises = kind == f"tally.account.{account.normal_side}ed.v1"
-            account.posted += data["amount"] if raises else -data["amount"]
-        if kind.startswith("tally.account."):
-            accounts[data["account"]].version = event["version"]
+            side = "debit" if "debited" in kind else "credit"
+            account.posted += data["amount"] if side == account.normal_side else -data["amount"]
+            if data["from_hold"]:
+                hold = Hold(data["hold_left"], data["hold_expires_at"])
+                account.keep((data["payment"], data["index"], side), hold)
+        elif kind in ("tally.account.held.v1", "tally.account.released.v1"):
+            hold = Hold(data["amount"] if "held" in kind else 0, data["expires_at"])
+            account.keep((data["payment"], data["index"], data["side"]), hold)
     return accounts
 
 
@@ -130,36 +167,38 @@ def get(url: str, **query: Any) -> dict[str, Any]:
         return found
 
 
-def told(url: str, position: int, accounts: dict[str, Account]) -> dict[str, int]:
-    """What the API says was posted on each account at the position."""
-    posted = {}
+def told(url: str, position: int, accounts: dict[str, Account]) -> dict[str, Balance]:
+    """What the API says each account had at the position, and at its recorded time."""
+    balances = {}
     page: dict[str, Any] = {}
     while not page or page["next_cursor"]:
         cursor = {"cursor": page["next_cursor"]} if page else {}
         page = get(f"{url}/v1/balances", min_position=position, limit=500, **cursor)
         for balance in page["items"]:
             name = balance["account"]
-            if name not in accounts or balance["version"] != accounts[name].version:
-                # The API is ahead: ask what it was then. Version 0 is an account not opened yet.
+            ours = accounts.get(name)
+            if ours is None or balance["version"] != ours.version or ours.holds:
+                # The API is ahead, or a deadline may have passed since: ask what it was then.
+                # Version 0 is an account not opened yet.
                 path = f"{url}/v1/accounts/{urllib.parse.quote(name)}/balance"
                 balance = get(path, as_of_position=position)  # noqa: PLW2901
             if balance["version"]:
-                posted[name] = balance["posted"]
-    return posted
+                balances[name] = Balance(*(balance[member] for member in Balance._fields))
+    return balances
 
 
-def compare(accounts: dict[str, Account], posted: dict[str, int]) -> bool:
+def compare(accounts: dict[str, Account], balances: dict[str, Balance], at: str) -> bool:
     """Prints both sides, and whether all are equal."""
+    print("posted/pending_debit/pending_credit")
     line = "{:<32} {:<8} {:>20} {:>20}  {}".format
     print(line("account", "currency", "from Kafka", "by the API", "").rstrip())
     equal = True
-    for name in sorted(accounts.keys() | posted.keys()):
-        ours, theirs = accounts.get(name), posted.get(name)
-        same = ours is not None and ours.posted == theirs
-        equal = equal and same
-        currency, sum_ = (ours.currency, ours.posted) if ours else ("?", "none")
-        mark = "" if same else "differs"
-        print(line(name, currency, sum_, "none" if theirs is None else theirs, mark).rstrip())
+    for name in sorted(accounts.keys() | balances.keys()):
+        account = accounts.get(name)
+        ours, theirs = account and account.balance(at), balances.get(name)
+        equal = equal and ours == theirs
+        currency, mark = account.currency if account else "?", "" if ours == theirs else "differs"
+        print(line(name, currency, str(ours), str(theirs), mark).rstrip())
     return equal
 
 
@@ -178,14 +217,14 @@ def main() -> int:
         last = {int(partition): at for partition, at in progress["partitions"].items()}
         accounts = rebuilt(items(consumer, asked.ledger, last))
         consumer.close()
-        posted = told(asked.url, progress["position"], accounts)
+        balances = told(asked.url, progress["position"], accounts)
     except Gap as gap:
         print(f"a gap: {gap}", file=sys.stderr)
         return 1
     except (KafkaError, OSError) as error:
         print(f"could not run: {error}", file=sys.stderr)
         return 2
-    equal = compare(accounts, posted)
+    equal = compare(accounts, balances, progress.get("recorded_at", ""))
     print(f"{len(accounts)} accounts at position {progress['position']}:", end=" ")
     print("all equal" if equal else "NOT EQUAL")
     return 0 if equal else 1

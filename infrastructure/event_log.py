@@ -16,6 +16,8 @@ from infrastructure.mapper import EventMapper
 
 TYPE_PAGE_POSITIONS = 10_000
 """How far one page looks for events of a type."""
+LONGEST_COMMAND = 500
+"""More events than a command has: four for each of 100 postings, and two or three."""
 
 _COLUMNS = "position, stream, version, type, recorded_at, payload"
 
@@ -62,23 +64,20 @@ class EventLog:
 
         Between a payment's debits and its credits the books do not balance, and need not.
         """
-        begun, last = await self._command_at(position)
-        return begun - 1 if begun <= position < last else position
+        if len(await self._of_one_command(position, position + 1)) < 2:
+            return position
+        return (await self._of_one_command(position, position - LONGEST_COMMAND))[0] - 1
 
     async def whole_from(self, position: int) -> int:
         """The first position from this one on at which no payment is half made."""
-        begun, last = await self._command_at(position)
-        return last if begun <= position else position
+        found = await self._of_one_command(position, position + LONGEST_COMMAND)
+        return found[-1] if found else position
 
-    async def _command_at(self, position: int) -> tuple[int, int]:
-        """First and last position of the command (of its record, of one on an account) whose
-        event stands there."""
-        at = await self.event(position)
-        if at is None:
-            return position, position
-        first = await self._select("stream = %s AND version = 1", at.event.command)
-        begun, event = first[0] if first else at
-        return begun, begun + record_length(event) - 1
+    async def _of_one_command(self, position: int, to: int) -> list[int]:
+        """Positions of the command whose event stands at the position, as far as the other one."""
+        found = await self._select("position BETWEEN %s AND %s", *sorted((position, to)))
+        commands = {each.position: each.event.command for each in found}
+        return [each for each, command in commands.items() if command == commands.get(position)]
 
     async def mirrored(self) -> int | None:
         """The position up to which the events are in Kafka; None where no mirror ever ran."""

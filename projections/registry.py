@@ -30,10 +30,19 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         Projection(
             name="balances",
             folder=_HERE / "balances",
-            tables=("balances", "balances_history"),
+            tables=(
+                "balances",
+                "balances_history",
+                "balances_holds",
+                "balances_holds_history",
+            ),
             apply=apply_balances,
-            summary="SELECT count(*), sum(posted), sum(available), sum(version)"
-            " FROM tally_read.balances_history{g} WHERE position <= %(position)s",
+            summary="SELECT b.*, h.* FROM ("
+            "SELECT count(*), sum(posted), sum(pending_debit), sum(pending_credit),"
+            " sum(available), sum(version), sum(extract(epoch FROM balanced_at))"
+            " FROM tally_read.balances_history{g} WHERE position <= %(position)s) b, ("
+            'SELECT count(*), sum(captured), sum("left"), sum(opened_position)'
+            " FROM tally_read.balances_holds_history{g} WHERE position <= %(position)s) h",
         ),
         Projection(
             name="statements",

@@ -1,6 +1,6 @@
 """GET /v1/accounts/{id}/balance, /v1/balances, /v1/balances/total."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from api.queries import BalanceQuery, BalancesQuery, TotalsQuery
 from api.reading import deadline_of, needed
 from domain.ids import account_stream
 from projections.balances import queries
+from projections.reading import View
 from projections.statements.queries import posted_by_value_date
 
 router = APIRouter(tags=["balances"])
@@ -46,14 +47,18 @@ async def get_balance(
     parts = parts_of(request)
     account = paths.account_id(id)
     deadline = deadline_of(request)
-    at = await parts.reads.as_of(query)
+    then = await parts.reads.as_of(query)
+
+    async def balance(view: View) -> dict[str, Any] | None:
+        at, time = then or (view.position, parts.reads.now(view))
+        return await queries.balance(view, account, at=at, time=time)
 
     _, found = await parts.reads.find(
         "balances",
         account_stream(parts.ledger, account),
-        needed(query, at),
+        needed(query, then and then.position),
         deadline,
-        lambda view: queries.balance(view, account, at),
+        balance,
     )
     position = found["position"]
     if query.effective_at is not None:
@@ -79,9 +84,11 @@ async def get_balance(
 async def list_balances(request: Request, query: Annotated[BalancesQuery, Query()]) -> Response:
     codec = CursorCodec(request.url.path, query.filters(), (str,))
     cursor = codec.read(query.cursor)
-    async with parts_of(request).reads.at("balances", needed(query), deadline_of(request)) as view:
+    reads = parts_of(request).reads
+    async with reads.at("balances", needed(query), deadline_of(request)) as view:
         page = await queries.balances(
             view,
+            time=reads.now(view),
             prefix=query.prefix or "",
             after=cursor.keys[0] if cursor else "",
             limit=query.limit,
@@ -106,5 +113,5 @@ async def get_totals(request: Request, query: Annotated[TotalsQuery, Query()]) -
     reads, deadline = parts_of(request).reads, deadline_of(request)
     at = await reads.sums_at(None, query.min_position, deadline)
     async with reads.at("balances", at, deadline) as view:
-        body = await queries.totals(view, prefix=query.prefix or "", at=at)
+        body = await queries.totals(view, time=reads.now(view), prefix=query.prefix or "", at=at)
     return read(body, at)

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from application.event_data import DATA, EventItem, TimeText
+from application.event_data import DATA, EventItem
+from application.event_members import TimeText
 from infrastructure.kafka.topics import PARTITIONS, topics_of
 
 PROGRESS: Final = "tally.progress.v1"
@@ -25,6 +26,12 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _EVENT_ID: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[1-9][0-9]*$"
 _DIGITS: Final = "^(0|[1-9][0-9]*)$"
 _BINDING_VERSION: Final = "0.5.0"
+_ABOUT: Final = {
+    "account": "account",
+    "payment": "payment",
+    "command": "payment it is about, or of the account",
+}
+"""Whose id is the key, by the kind of event."""
 
 
 class ProgressRecord(Struct, frozen=True):
@@ -155,7 +162,7 @@ def _receive(channel: str, messages: list[str]) -> dict[str, Any]:
 
 
 def _event_message(topic: str) -> dict[str, Any]:
-    about = "payment" if topic.startswith("tally.payment.") else "account"
+    about = _ABOUT[topic.split(".")[1]]
     return {
         "name": topic,
         "title": topic,
@@ -180,7 +187,7 @@ def _progress_message() -> dict[str, Any]:
             "summary": inspect.getdoc(ProgressRecord),
             "contentType": "application/json",
             "payload": {"$ref": f"schemas/{PROGRESS}.json"},
-            "bindings": _key("The ledger's name, in UTF-8; records of other keys are none of this"),
+            "bindings": _key("The ledger's name, in UTF-8"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -10,36 +11,39 @@ from psycopg import Connection
 
 from domain.events import AccountOpened, PaymentDecided
 from infrastructure.mapper import EventMapper
-from infrastructure.reconcile.replay import (
-    CHUNK,
-    AccountReplay,
-    Found,
-    Replay,
-    Rows,
-    opened_account,
-    payment_accounts,
-    payment_row,
-)
+from infrastructure.reconcile.accounts import AccountReplay, Rows, opened_account
+from infrastructure.reconcile.holds import Row
+from infrastructure.reconcile.payments import PaymentReplay
+from infrastructure.reconcile.replay import CHUNK, Found, Replay, payment_of
 from infrastructure.reconcile.stored import stored_events
 
 FETCH: Final = 5_000
 
 _ACCOUNTS = """SELECT account, currency, normal_side, opened_at, opened_position, overdraft_limit,
-    max_balance, metadata, status, version, position FROM tally_read.accounts{g}"""
+    max_balance, metadata, limits, status, version, position FROM tally_read.accounts{g}"""
 _BALANCES = """SELECT account, currency, normal_side, opened_position, position, version, posted,
-    pending_debit, pending_credit, available FROM tally_read.balances{g}"""
-_HISTORY = """SELECT account, position, version, posted, pending_debit, pending_credit, available
-    FROM tally_read.balances_history{g}"""
+    pending_debit, pending_credit, available, balanced_at FROM tally_read.balances{g}"""
 _TOTALS = """SELECT account, currency, normal_side, opened_position, debits, credits, off_debits,
     off_credits FROM tally_read.statements_accounts{g}"""
-_ENTRIES = """SELECT account, position, recorded_at, value_date, payment, side, amount, balance,
-    counter_account, reference, debits, credits, off_debits, off_credits
-    FROM tally_read.statements{g}"""
-_OFF = """SELECT account, position, value_date, debits, credits
-    FROM tally_read.statements_off_days{g}"""
 _DAYS = "SELECT booking_date, first_position FROM tally_read.statements_days{g}"
+_BY_ACCOUNT: Final = {
+    "balances_history": """SELECT account, position, version, posted, pending_debit,
+        pending_credit, available, balanced_at FROM tally_read.balances_history{g}""",
+    "balances_holds": """SELECT account, opened_position, payment, posting, side, currency,
+        counter_account, expires_at, amount, captured, "left", expired,
+        position FROM tally_read.balances_holds{g}""",
+    "balances_holds_history": """SELECT account, position, opened_position, captured, "left"
+        FROM tally_read.balances_holds_history{g}""",
+    "statements": """SELECT account, position, recorded_at, value_date, payment, side, amount,
+        balance, counter_account, reference, debits, credits, off_debits, off_credits
+        FROM tally_read.statements{g}""",
+    "statements_off_days": """SELECT account, position, value_date, debits, credits
+        FROM tally_read.statements_off_days{g}""",
+}
+"""The tables with many rows an account; the second column is a row's key in it."""
 _PAYMENTS = """SELECT created_position, id, position, state, mode, carrier, reference, value_date,
-    created_at, postings, metadata, refusal FROM tally_read.payments{g}"""
+    created_at, expires_at, execute_at, expired, refund_of, postings, captured, refunded, metadata,
+    refusal FROM tally_read.payments{g}"""
 _PAYMENT_ACCOUNTS = "SELECT account, created_position FROM tally_read.payments_accounts{g}"
 
 
@@ -74,6 +78,7 @@ class ReadModels:
                     "overdraft_limit": account.overdraft_limit,
                     "max_balance": account.max_balance,
                     "metadata": account.metadata,
+                    "limits": account.limits,
                     "status": account.status,
                     "version": account.version,
                     "position": account.told_position,
@@ -94,15 +99,16 @@ class ReadModels:
                     "position": account.position,
                     "version": account.version,
                     "posted": account.posted,
-                    "pending_debit": 0,
-                    "pending_credit": 0,
+                    "pending_debit": account.told.pending_debit,
+                    "pending_credit": account.told.pending_credit,
                     "available": account.available,
+                    "balanced_at": account.balanced_at,
                 }
                 for name, account in replay.accounts.items()
             },
         )
-        hashes = {name: each.history_hash for name, each in replay.accounts.items()}
-        self._by_account("balances_history", _HISTORY, replay, hashes, 0)
+        for table in ("balances_history", "balances_holds", "balances_holds_history"):
+            self._by_account(table, replay)
 
     def statements(self, replay: Replay) -> None:
         self._current(
@@ -126,22 +132,19 @@ class ReadModels:
             _DAYS,
             {day: {"first_position": first} for day, first in replay.first_positions.items()},
         )
-        hashes = {name: each.entries_hash for name, each in replay.accounts.items()}
-        self._by_account("statements", _ENTRIES, replay, hashes, 1)
-        hashes = {name: each.off_hash for name, each in replay.accounts.items()}
-        self._by_account("statements_off_days", _OFF, replay, hashes, 2)
+        for table in ("statements", "statements_off_days"):
+            self._by_account(table, replay)
 
     def payments(self, replay: Replay) -> None:
         hashes: dict[int, int] = defaultdict(int)
-        for row in self._stream(_PAYMENTS, "ORDER BY created_position"):
-            chunk = row[0] // CHUNK
-            hashes[chunk] = hash((hashes[chunk], hash(_payment(row))))
+        for row in self._stream(_PAYMENTS):
+            hashes[row[0] // CHUNK] += hash(_payment(row))
         for chunk in _differing(hashes, replay.payment_hashes):
             rows = self._chunk(_PAYMENTS, chunk)
             told = {row[0]: _payment(row) for row in rows}
             should = {
-                position: payment_row(position, event)
-                for position, event in self._payments_of(chunk, replay.position)
+                payment.created_position: payment.row()
+                for payment in self._payments_of(chunk, replay.position)
             }
             ids = {position: str(row[1]) for position, row in {**told, **should}.items()}
             for position in sorted(ids):
@@ -159,9 +162,9 @@ class ReadModels:
                 (position, account) for account, position in self._chunk(_PAYMENT_ACCOUNTS, chunk)
             }
             should_have = {
-                (position, account)
-                for position, event in self._payments_of(chunk, replay.position)
-                for account in payment_accounts(event)
+                (payment.created_position, account)
+                for payment in self._payments_of(chunk, replay.position)
+                for account in payment.accounts
             }
             for position, account in sorted(has ^ should_have):
                 missing = "is missing" if (position, account) in should_have else "is too much"
@@ -182,35 +185,34 @@ class ReadModels:
             if key not in keys:
                 self._found(f"{table} {key}: missing")
 
-    def _by_account(
-        self, table: str, query: str, replay: Replay, hashes: dict[str, int], which: int
-    ) -> None:
+    def _by_account(self, table: str, replay: Replay) -> None:
         """Many rows an account: a hash of them all, and row by row where it differs."""
+        query = _BY_ACCOUNT[table]
+        hashes = {name: account.hashes[table] for name, account in replay.accounts.items()}
         has: dict[str, int] = defaultdict(int)
-        for account, *row in self._stream(query, "ORDER BY account, position"):
-            has[account] = hash((has[account], tuple(row)))
+        for account, *row in self._stream(query):
+            has[account] += hash(tuple(row))
         columns = _columns(query)[1:]
         for account in _differing(has, hashes):
-            should: dict[int, tuple[Any, ...]] = {}
+            should: dict[int, Row] = {}
             if account in replay.accounts:
                 for rows in self._account_rows(replay.accounts[account], replay.position):
-                    wanted = rows[which]
-                    if wanted is not None:
-                        should[wanted[0]] = wanted
+                    if table in rows:
+                        should[rows[table][0]] = rows[table]
             cursor = self._connection.execute(
                 self._sql(f"{query} WHERE account = %s"), (account,), binary=True
             )
             told = {row[1]: tuple(row[1:]) for row in cursor}
-            for position in sorted({*told, *should}):
+            for place in sorted({*told, *should}):
                 self._name(
-                    f"{table} {account} at {position}",
+                    f"{table} {account} at {place}",
                     columns,
-                    told.get(position),
-                    should.get(position),
+                    told.get(place),
+                    should.get(place),
                 )
 
     def _account_rows(self, account: AccountReplay, to: int) -> Iterator[Rows]:
-        """An account's rows once more, from its own stream."""
+        """An account's rows once more, from its own stream; later ones go before."""
         stream = account.opened.originator_id
         again: AccountReplay | None = None
         for position, event, *_ in stored_events(self._store, self._mapper, 0, to, stream):
@@ -219,11 +221,15 @@ class ReadModels:
             if again is not None and event is not None:
                 yield again.apply(position, event, lambda _: None)
 
-    def _payments_of(self, chunk: int, to: int) -> Iterator[tuple[int, PaymentDecided]]:
+    def _payments_of(self, chunk: int, to: int) -> Iterator[PaymentReplay]:
         first, last = chunk * CHUNK, min((chunk + 1) * CHUNK - 1, to)
-        for position, event, *_ in stored_events(self._store, self._mapper, first - 1, last):
-            if isinstance(event, PaymentDecided):
-                yield position, event
+        for _, event, stream, version, *_ in stored_events(
+            self._store, self._mapper, first - 1, last
+        ):
+            if isinstance(event, PaymentDecided) and version == 1:
+                payment = payment_of(self._store, self._mapper, stream, to)
+                if payment is not None:
+                    yield payment
 
     def _chunk(self, query: str, chunk: int) -> list[Any]:
         return self._connection.execute(
@@ -269,11 +275,13 @@ def _differing(told: dict[Any, int], should: dict[Any, int]) -> Iterable[Any]:
     return sorted(key for key in {*told, *should} if told.get(key, 0) != should.get(key, 0))
 
 
-def _payment(row: Sequence[Any]) -> tuple[Any, ...]:
-    *plain, postings, metadata, refusal = row
+def _payment(row: Sequence[Any]) -> Row:
+    *plain, postings, captured, refunded, metadata, refusal = row
     return (
         *plain,
         tuple(tuple(posting) for posting in postings),
+        tuple(captured),
+        tuple(refunded),
         tuple(sorted(metadata.items())),
-        tuple(sorted((refusal or {}).items())),
+        json.dumps(refusal, sort_keys=True),
     )

@@ -2,175 +2,36 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg import Connection
 
 from domain.events import (
-    AccountChanged,
-    AccountClosed,
-    AccountDebited,
     AccountEntry,
-    AccountFrozen,
+    AccountHold,
     AccountOpened,
-    AccountUnfrozen,
     CommandDecided,
     LedgerEvent,
     PaymentDecided,
+    PaymentRefunded,
     PaymentSettled,
 )
 from domain.ids import account_stream
-from domain.times import time_text
+from domain.payment import PaymentStep
 from infrastructure.mapper import EventMapper
+from infrastructure.reconcile.accounts import AccountReplay, opened_account
+from infrastructure.reconcile.asked import Asked
+from infrastructure.reconcile.payments import PaymentReplay
 from infrastructure.reconcile.stored import PAGE, Stored, stored_events
 
 CHUNK: Final = 1_000
 """Positions that payments are compared by: a chunk that differs is looked at payment by payment."""
 
 Found = Callable[[str], None]
-
-
-class Rows(NamedTuple):
-    """What the read models must hold for one event of an account."""
-
-    history: tuple[Any, ...]
-    entry: tuple[Any, ...] | None
-    off: tuple[Any, ...] | None
-
-
-@dataclass(slots=True)
-class AccountReplay:
-    """One account's own events, added up again."""
-
-    opened: AccountOpened
-    opened_position: int
-    overdraft_limit: int | None
-    max_balance: int | None
-    metadata: dict[str, str]
-    status: str = "open"
-    version: int = 0
-    position: int = 0
-    told_position: int = 0
-    """Of its last event, or of the record of a command on it."""
-    posted: int = 0
-    debits: int = 0
-    credits: int = 0
-    off_debits: int = 0
-    off_credits: int = 0
-    off_days: dict[date, tuple[int, int]] = field(default_factory=dict)
-    doubtful: bool = False
-    """After an event that can't be read: what it did is taken from the next one."""
-    history_hash: int = 0
-    entries_hash: int = 0
-    off_hash: int = 0
-
-    @property
-    def available(self) -> int | None:
-        """Nothing is pending yet: no event of this version holds anything."""
-        return None if self.overdraft_limit is None else self.posted + self.overdraft_limit
-
-    def apply(self, position: int, event: LedgerEvent, found: Found) -> Rows:
-        """Adds an event up, and says what it tells that isn't so."""
-        entry = off = None
-        self.version, self.position = event.originator_version, position
-        self.told_position = position
-        match event:
-            case AccountEntry():
-                entry, off = self._enter(position, event, found)
-            case AccountChanged():
-                for name, value in event.changed.items():
-                    setattr(self, name, value)
-            case AccountFrozen():
-                self.status = "frozen"
-            case AccountUnfrozen():
-                self.status = "open"
-            case AccountClosed():
-                self.status = "closed"
-            case AccountOpened():
-                pass
-            case _:
-                found(f"event {position}: {event.TOPIC} is no event of an account")
-        history = (position, self.version, self.posted, 0, 0, self.available)
-        self.history_hash = hash((self.history_hash, history))
-        if entry:
-            self.entries_hash = hash((self.entries_hash, entry))
-        if off:
-            self.off_hash = hash((self.off_hash, off))
-        return Rows(history, entry, off)
-
-    def _enter(
-        self, position: int, event: AccountEntry, found: Found
-    ) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
-        debit, amount = isinstance(event, AccountDebited), event.amount_minor
-        lowers = debit == (self.opened.normal_side == "credit")
-        posted = self.posted + (-amount if lowers else amount)
-        if self.doubtful:
-            posted, self.doubtful = event.posted, False
-        told = (event.posted, event.pending_debit, event.pending_credit)
-        if told != (posted, 0, 0):
-            found(
-                f"event {position}: posted, pending_debit, pending_credit {told} of"
-                f" {event.account}, should be {(posted, 0, 0)}"
-            )
-        self.posted = event.posted
-        if event.available != self.available:
-            found(
-                f"event {position}: available {event.available} of {event.account}, should be"
-                f" {self.available}"
-            )
-        if event.currency != self.opened.currency:
-            found(f"event {position}: currency {event.currency}, is {self.opened.currency}")
-        self.debits += amount if debit else 0
-        self.credits += 0 if debit else amount
-        off = None
-        if event.value_date != event.timestamp.date():
-            debits, credits_ = self.off_days.get(event.value_date, (0, 0))
-            sums = (debits + amount, credits_) if debit else (debits, credits_ + amount)
-            self.off_days[event.value_date] = sums
-            self.off_debits += amount if debit else 0
-            self.off_credits += 0 if debit else amount
-            off = (position, event.value_date, *sums)
-        entry = (
-            position,
-            event.timestamp,
-            event.value_date,
-            event.payment,
-            "debit" if debit else "credit",
-            amount,
-            self.posted,
-            event.counter_account,
-            event.reference,
-            *self.totals,
-        )
-        return entry, off
-
-    @property
-    def totals(self) -> tuple[int, int, int, int]:
-        return self.debits, self.credits, self.off_debits, self.off_credits
-
-    def resource(self) -> dict[str, Any]:
-        """The account as a command's record must tell it."""
-        return {
-            "id": self.opened.account,
-            "currency": self.opened.currency,
-            "normal_side": self.opened.normal_side,
-            "overdraft_limit": self.overdraft_limit,
-            "max_balance": self.max_balance,
-            "metadata": self.metadata,
-            "status": self.status,
-            "version": self.version,
-            "limits": [],
-            "opened_at": time_text(self.opened.timestamp),
-        }
-
-
-def opened_account(position: int, event: AccountOpened) -> AccountReplay:
-    return AccountReplay(event, position, event.overdraft_limit, event.max_balance, event.metadata)
 
 
 class Replay:
@@ -184,13 +45,16 @@ class Replay:
         self._ledger = ledger
         self._found = found
         self._recorded_at = datetime.min.replace(tzinfo=UTC)
-        self._expected: list[tuple[str, bool, int]] = []
+        self._asked: deque[Asked] = deque()
+        """What the command under way must still have."""
         self._command: LedgerEvent | None = None
         self._first_position = 0
         self.position = 0
         self.accounts: dict[str, AccountReplay] = {}
         self.streams: dict[UUID, str] = {}
         self.payments = 0
+        self._waiting: dict[UUID, PaymentReplay] = {}
+        """The payments that something is still to come of by itself; others are read again."""
         self.payment_hashes: dict[int, int] = defaultdict(int)
         self.payment_account_hashes: dict[int, int] = defaultdict(int)
         self.first_positions: dict[date, int] = {}
@@ -203,11 +67,7 @@ class Replay:
 
     def finish(self) -> None:
         """Says what is missing where the store ends."""
-        if self._expected:
-            self._found(
-                f"position {self.position + 1}: the payment of event {self._first_position} lacks"
-                f" {len(self._expected)} entries"
-            )
+        self._check_whole(f"position {self.position + 1}")
 
     def sums_by_currency(self) -> dict[str, int]:
         """Debit balances less credit balances: zero each, or money came from nowhere."""
@@ -226,41 +86,41 @@ class Replay:
             self._found(f"event {position}: recorded {recorded_at}, before the event before it")
         self._recorded_at = recorded_at
         self.first_positions.setdefault(recorded_at.date(), position)
-        self._check_version(position, stream, version)
+        payment = None
+        if version > 1 and stream not in self.streams:
+            payment = self._payment(stream, position)
+        self._check_version(position, stream, version, payment)
         if event is None:
             self._found(f"event {position}: {reason}")
-            if self._expected:
-                self._expected.pop(0)
+            if self._asked:
+                self._asked.popleft()
             if stream in self.streams:
                 self.accounts[self.streams[stream]].doubtful = True
             return
         self._check_command(position, event)
-        match event:
-            case PaymentDecided():
-                self._begin_payment(position, event)
-            case CommandDecided():
-                self._check_record(position, event)
-            case _:
-                self._apply(position, event)
+        if isinstance(event, PaymentDecided | PaymentStep):
+            self._check_payment(position, event, payment)
+        elif isinstance(event, CommandDecided):
+            self._check_record(position, event)
+        else:
+            self._apply(position, event)
 
-    def _check_version(self, position: int, stream: UUID, version: int) -> None:
+    def _check_version(
+        self, position: int, stream: UUID, version: int, payment: PaymentReplay | None
+    ) -> None:
         name = self.streams.get(stream)
-        expected = 1 if name is None else self.accounts[name].version + 1
+        of = payment if name is None else self.accounts[name]
+        expected = 1 if of is None else of.version + 1
         if version != expected:
             self._found(f"event {position}: version {version} of {stream}, should be {expected}")
-        if name is not None:
-            self.accounts[name].version = version
+        if of is not None:
+            of.version = version
 
     def _check_command(self, position: int, event: LedgerEvent) -> None:
         """A command's events are contiguous, of one actor and one time."""
         first = self._command
         if first is None or event.command != first.command:
-            if self._expected:
-                self._found(
-                    f"event {position}: the payment of event {self._first_position} lacks"
-                    f" {len(self._expected)} entries"
-                )
-                self._expected = []
+            self._check_whole(f"event {position}")
             self._command, self._first_position = event, position
         elif (event.actor, event.timestamp) != (first.actor, first.timestamp):
             self._found(
@@ -268,24 +128,82 @@ class Replay:
                 f" {self._first_position}, of the same command"
             )
 
-    def _begin_payment(self, position: int, event: PaymentDecided) -> None:
+    def _check_whole(self, here: str) -> None:
+        """Says what the command that ends here lacks."""
+        if self._asked:
+            self._found(
+                f"{here}: the payment of event {self._first_position} lacks {len(self._asked)}"
+                " events"
+            )
+            self._asked.clear()
+
+    def _check_asked(self, position: int, event: LedgerEvent) -> None:
+        """It is the event that its payment asks for next, and tells what the payment tells."""
+        if not self._asked:
+            self._found(f"event {position}: {event.TOPIC} that no payment asks for")
+            return
+        kind, told = self._asked.popleft()
+        payment = f"its payment (event {self._first_position})"
+        if type(event) is not kind:
+            self._found(f"event {position}: {event.TOPIC}, {payment} asks for {kind.TOPIC}")
+        for member, should in told.items():
+            is_ = getattr(event, member, None)
+            if is_ != should:
+                self._found(f"event {position}: {member} {is_}, {payment} has {should}")
+
+    def _check_payment(
+        self, position: int, event: PaymentDecided | PaymentStep, payment: PaymentReplay | None
+    ) -> None:
+        """What becomes of a payment can, and is followed by the events that it asks for."""
+        if payment is not None:
+            self._hash(payment, -1)
+        elif isinstance(event, PaymentDecided):
+            payment = self._begun(position, event)
+        else:
+            self._found(f"event {position}: {event.TOPIC} of a payment that was never begun")
+            return
+        if isinstance(event, PaymentRefunded):
+            self._check_refund(position, event, payment)
+        self._asked += payment.apply(position, event, self._found)
+        self._hash(payment, 1)
+        self._waiting.pop(payment.id, None)
+        if payment.waits:
+            self._waiting[payment.id] = payment
+
+    def _begun(self, position: int, event: PaymentDecided) -> PaymentReplay:
         if event.command != event.originator_id:
             self._found(f"event {position}: command {event.command} on the stream of another")
-        settled = isinstance(event, PaymentSettled)
-        if settled:
-            for posting in event.postings:
-                self._expected += [
-                    (posting.debit, True, posting.amount_minor),
-                    (posting.credit, False, posting.amount_minor),
-                ]
+        payment = PaymentReplay.begun(position, event)
         self.payments += 1
-        chunk = position // CHUNK
-        row = hash(payment_row(position, event))
-        self.payment_hashes[chunk] = hash((self.payment_hashes[chunk], row))
-        for account in payment_accounts(event):
-            self.payment_account_hashes[chunk] ^= hash((account, position))
+        for account in payment.accounts:
+            self.payment_account_hashes[position // CHUNK] ^= hash((account, position))
+        return payment
+
+    def _check_refund(self, position: int, event: PaymentRefunded, original: PaymentReplay) -> None:
+        """The refund, first of the command, moves back what the payment that it undoes says."""
+        self._check_asked(position, event)
+        refund = self._command
+        if isinstance(refund, PaymentSettled) and refund.postings != original.undone(event.amounts):
+            self._found(
+                f"event {position}: amounts {event.amounts}, its refund (event"
+                f" {self._first_position}) moves {refund.postings}"
+            )
+
+    def _payment(self, stream: UUID, before: int) -> PaymentReplay | None:
+        """The payment as the events before that position leave it; None: no payment."""
+        if stream in self._waiting:
+            return self._waiting[stream]
+        return payment_of(self._connection, self._mapper, stream, before - 1)
+
+    def _hash(self, payment: PaymentReplay, sign: int) -> None:
+        chunk = payment.created_position // CHUNK
+        self.payment_hashes[chunk] += sign * hash(payment.row())
 
     def _check_record(self, position: int, event: CommandDecided) -> None:
+        if event.command != event.originator_id:
+            self._found(f"event {position}: command {event.command} on the stream of another")
+        if event.payment is not None and (event.outcome == "accepted" or self._asked):
+            self._check_asked(position, event)
         if event.account is None or event.account_after is None:
             return
         account = self.accounts.get(event.account)
@@ -315,58 +233,19 @@ class Replay:
         if account is None:
             self._found(f"event {position}: {name} was never opened")
             return
-        if isinstance(event, AccountEntry):
-            self._check_entry(position, event)
+        if isinstance(event, AccountEntry | AccountHold):
+            self._check_asked(position, event)
         account.apply(position, event, self._found)
 
-    def _check_entry(self, position: int, event: AccountEntry) -> None:
-        """An entry is one leg of a posting, and tells what its payment tells."""
-        payment = self._command
-        if not self._expected or not isinstance(payment, PaymentSettled):
-            self._found(f"event {position}: an entry that no payment asks for")
-            return
-        account, debit, amount_minor = self._expected.pop(0)
-        index = len(payment.postings) - 1 - len(self._expected) // 2
-        posting = payment.postings[index]
-        told = {
-            "account": (event.account, account),
-            "side": (isinstance(event, AccountDebited), debit),
-            "amount": (event.amount_minor, amount_minor),
-            "index": (event.index, index),
-            "payment": (event.payment, payment.originator_id),
-            "currency": (event.currency, posting.currency),
-            "counter_account": (event.counter_account, posting.credit if debit else posting.debit),
-            "reference": (event.reference, payment.reference),
-            "carrier": (event.carrier, payment.carrier),
-            "value_date": (event.value_date, payment.value_date or payment.timestamp.date()),
-            "from_hold": (event.from_hold, False),
-        }
-        for member, (is_, should) in told.items():
-            if is_ != should:
-                self._found(
-                    f"event {position}: {member} {is_}, its payment (event"
-                    f" {self._first_position}) has {should}"
-                )
 
-
-def payment_row(position: int, event: PaymentDecided) -> tuple[Any, ...]:
-    """What the payments read model must hold of it, apart from its JSON members' order."""
-    settled = isinstance(event, PaymentSettled)
-    return (
-        position,
-        event.originator_id,
-        position + (2 * len(event.postings) if settled else 0),
-        "settled" if settled else "refused",
-        event.mode,
-        event.carrier,
-        event.reference,
-        event.value_date or event.timestamp.date(),
-        event.timestamp,
-        event.postings,
-        tuple(sorted(event.metadata.items())),
-        tuple(sorted(getattr(event, "refusal", {}).items())),
-    )
-
-
-def payment_accounts(event: PaymentDecided) -> set[str]:
-    return {name for posting in event.postings for name in (posting.debit, posting.credit)}
+def payment_of(
+    connection: Connection[Any], mapper: EventMapper, stream: UUID, to: int
+) -> PaymentReplay | None:
+    """One payment from its own stream, as far as that; None where none begins there."""
+    payment: PaymentReplay | None = None
+    for position, event, *_ in stored_events(connection, mapper, 0, to, stream):
+        if payment is None and isinstance(event, PaymentDecided):
+            payment = PaymentReplay.begun(position, event)
+        if payment is not None and isinstance(event, PaymentDecided | PaymentStep):
+            payment.apply(position, event, lambda _: None)
+    return payment

@@ -25,11 +25,12 @@ class State(NamedTuple):
     overdraft_limit: int | None
     max_balance: int | None
     metadata: dict[str, str]
+    limits: list[dict[str, Any]]
     status: str
 
 
 _KNOWN = """
-SELECT account, version, position, overdraft_limit, max_balance, metadata, status
+SELECT account, version, position, overdraft_limit, max_balance, metadata, limits, status
 FROM tally_read.accounts{g} WHERE account = ANY(%s)
 """
 
@@ -40,8 +41,8 @@ DELETE FROM tally_read.accounts_before{g} WHERE account = ANY(%s) AND until <= (
 """
 
 _BEFORE = """tally_read.accounts_before{g} (account, until, version, position, overdraft_limit,
-    max_balance, metadata, status)"""
-_TYPES = ("text", "int8", "int8", "int8", "int8", "int8", "json", "text")
+    max_balance, metadata, limits, status)"""
+_TYPES = ("text", "int8", "int8", "int8", "int8", "int8", "json", "json", "text")
 
 
 def keep_before(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
@@ -56,7 +57,7 @@ def keep_before(connection: Connection[Any], generation: int, records: Sequence[
         _TYPES,
         generation,
         (
-            (account, until, *state[:4], Json(state.metadata), state.status)
+            (account, until, *state[:4], Json(state.metadata), Json(state.limits), state.status)
             for account, until, state in states_before(records, known)
         ),
     )
@@ -72,7 +73,7 @@ def states_before(
         for opened in folded.opened:
             moved = folded.moved.pop(opened.account)
             states[opened.account] = State(
-                *moved, opened.overdraft_limit, opened.max_balance, opened.metadata, "open"
+                *moved, opened.overdraft_limit, opened.max_balance, opened.metadata, [], "open"
             )
         for account, moved in folded.moved.items():
             state = states[account]

@@ -12,6 +12,7 @@ from domain.events import (
     AccountClosed,
     AccountEntry,
     AccountFrozen,
+    AccountHold,
     AccountOpened,
     AccountUnfrozen,
     CommandDecided,
@@ -19,6 +20,7 @@ from domain.events import (
     Metadata,
     PaymentDecided,
 )
+from domain.payment import PaymentStep
 from projections.feed import Record
 
 
@@ -66,7 +68,7 @@ def fold(records: Iterable[Record]) -> Folded:
     folded = Folded()
     for position, _, _, event in records:
         match event:
-            case AccountEntry():
+            case AccountEntry() | AccountHold():
                 pass
             case PaymentDecided():
                 continue
@@ -92,6 +94,8 @@ def fold(records: Iterable[Record]) -> Folded:
                 folded.changed.append((event.account, event.changed))
             case AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 folded.changed.append((event.account, {"status": STATUS[type(event)]}))
+            case _ if isinstance(event, PaymentStep):
+                continue
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to accounts")
         folded.moved[event.account] = Moved(event.originator_version, position)

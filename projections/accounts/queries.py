@@ -8,7 +8,7 @@ from domain.times import time_text
 from projections.reading import Page, View
 from projections.tables import BEYOND
 
-_STATE = "version, position, overdraft_limit, max_balance, metadata, status"
+_STATE = "version, position, overdraft_limit, max_balance, metadata, limits, status"
 
 # The account's row, or, where that is beyond the position, what it was before (before.py).
 _AT = f"""
@@ -73,7 +73,7 @@ def _account(row: dict[str, Any]) -> dict[str, Any]:
         "metadata": row["metadata"],
         "status": row["status"],
         "version": row["version"],
-        "limits": [],
+        "limits": row["limits"],
         "opened_at": time_text(row["opened_at"]),
         "position": row["position"],
     }

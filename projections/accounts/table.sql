@@ -7,6 +7,7 @@ CREATE TABLE tally_read.accounts{g} (
     overdraft_limit bigint,
     max_balance     bigint,
     metadata        json        NOT NULL,
+    limits          json        NOT NULL,
     status          text        NOT NULL,
     version         bigint      NOT NULL,
     position        bigint      NOT NULL
@@ -21,6 +22,7 @@ CREATE TABLE tally_read.accounts_before{g} (
     overdraft_limit bigint,
     max_balance     bigint,
     metadata        json   NOT NULL,
+    limits          json   NOT NULL,
     status          text   NOT NULL,
     PRIMARY KEY (account, until)
 );

@@ -13,10 +13,10 @@ from projections.feed import Record
 from projections.tables import copy_rows, numbers, sql
 
 _OPENED = """tally_read.accounts{g} (account, currency, normal_side, opened_at, opened_position,
-    overdraft_limit, max_balance, metadata, status, version, position)"""
+    overdraft_limit, max_balance, metadata, limits, status, version, position)"""
 _OPENED_TYPES = (
     *("text", "text", "text", "timestamptz", "int8"),
-    *("int8", "int8", "json", "text", "int8", "int8"),
+    *("int8", "int8", "json", "json", "text", "int8", "int8"),
 )
 
 _MOVE = """
@@ -27,7 +27,7 @@ WHERE a.account = n.account
 
 _CHANGE: Final = {
     name: f"UPDATE tally_read.accounts{{g}} SET {name} = %s WHERE account = %s"
-    for name in ("overdraft_limit", "max_balance", "metadata", "status")
+    for name in ("overdraft_limit", "max_balance", "metadata", "limits", "status")
 }
 
 
@@ -39,13 +39,19 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         _OPENED_TYPES,
         generation,
         (
-            (*opened[:-1], Json(opened.metadata), "open", *folded.moved.pop(opened.account))
+            (
+                *opened[:-1],
+                Json(opened.metadata),
+                Json([]),
+                "open",
+                *folded.moved.pop(opened.account),
+            )
             for opened in folded.opened
         ),
     )
     for account, changed in folded.changed:
         for name, value in changed.items():
-            given = Json(value) if name == "metadata" else value
+            given = Json(value) if name in ("metadata", "limits") else value
             connection.execute(sql(_CHANGE[name], generation), (given, account))
     if folded.moved:
         moved = connection.execute(

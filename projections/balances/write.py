@@ -1,40 +1,69 @@
-"""Writes what the fold makes of a batch."""
+"""Loads what the fold goes on from, and writes what it makes of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from psycopg import Connection
 
-from projections.balances.fold import Balance, Known, Opened, fold, needed
+from projections.balances.fold import Balance, Hold, HoldKey, Known, Opened, fold, needed
 from projections.feed import Record
-from projections.tables import copy_rows, numbers, sql
+from projections.tables import copy_rows, numbers, sql, times
 
 _KNOWN = """
-SELECT account, normal_side, position, version, posted, pending_debit, pending_credit, available
+SELECT account, normal_side, position, version, posted, pending_debit, pending_credit, available,
+    balanced_at
 FROM tally_read.balances{g} WHERE account = ANY(%s)
+"""
+
+_KNOWN_HOLDS = """
+SELECT h.payment, h.posting, h.side, h.account, h.opened_position, h.currency, h.counter_account,
+    h.expires_at, h.amount, h.captured, h."left", h.expired, h.position
+FROM unnest(%s::uuid[], %s::integer[], %s::text[]) AS wanted (payment, posting, side)
+JOIN tally_read.balances_holds{g} h USING (payment, posting, side)
 """
 
 _UPDATE = """
 UPDATE tally_read.balances{g} AS b
 SET position = n.position, version = n.version, posted = n.posted,
-    pending_debit = n.pending_debit, pending_credit = n.pending_credit, available = n.available
+    pending_debit = n.pending_debit, pending_credit = n.pending_credit, available = n.available,
+    balanced_at = n.balanced_at
 FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::numeric[])
-    AS n (account, position, version, posted, pending_debit, pending_credit, available)
+    %s::numeric[], %s::timestamptz[])
+    AS n (account, position, version, posted, pending_debit, pending_credit, available, balanced_at)
 WHERE b.account = n.account
 """
 
+_UPDATE_HOLDS = """
+UPDATE tally_read.balances_holds{g} AS h
+SET captured = n.captured, "left" = n."left", expired = n.expired, position = n.position
+FROM unnest(%s::uuid[], %s::integer[], %s::text[], %s::bigint[], %s::bigint[], %s::boolean[],
+    %s::bigint[])
+    AS n (payment, posting, side, captured, "left", expired, position)
+WHERE h.payment = n.payment AND h.posting = n.posting AND h.side = n.side
+"""
+
 _CURRENT = """tally_read.balances{g} (account, currency, normal_side, opened_position,
-    position, version, posted, pending_debit, pending_credit, available)"""
+    position, version, posted, pending_debit, pending_credit, available, balanced_at)"""
 _HISTORY = """tally_read.balances_history{g} (account,
-    position, version, posted, pending_debit, pending_credit, available)"""
-_BALANCE_TYPES = ("int8", "int8", "int8", "int8", "int8", "numeric")
+    position, version, posted, pending_debit, pending_credit, available, balanced_at)"""
+_BALANCE_TYPES = ("int8", "int8", "int8", "int8", "int8", "numeric", "timestamptz")
+
+_HOLDS = """tally_read.balances_holds{g} (payment, posting, side, account, opened_position,
+    currency, counter_account, expires_at, amount, captured, "left", expired, position)"""
+_HOLD_TYPES = (
+    *("uuid", "int4", "text", "text", "int8"),
+    *("text", "text", "timestamptz", "int8", "int8", "int8", "bool", "int8"),
+)
+_HOLDS_HISTORY = """tally_read.balances_holds_history{g} (account, opened_position, position,
+    captured, "left")"""
 
 
 def apply(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
-    folded = fold(records, _known(connection, generation, needed(records)))
+    accounts, keys = needed(records)
+    holds = _known_holds(connection, generation, keys)
+    folded = fold(records, _known(connection, generation, accounts), holds)
     copy_rows(
         connection,
         _HISTORY,
@@ -50,19 +79,54 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         (_opened_row(opened, folded.current.pop(opened.account)) for opened in folded.opened),
     )
     if folded.current:
+        *columns, balanced_at = zip(*folded.current.values(), strict=True)
         moved = connection.execute(
             sql(_UPDATE, generation),
-            (
-                list(folded.current),
-                *map(numbers, zip(*folded.current.values(), strict=True)),
-            ),
+            (list(folded.current), *map(numbers, columns), times(balanced_at)),
         )
         if moved.rowcount != len(folded.current):
             raise LookupError("an event is of an account that was never opened")
+    if folded.holds:
+        _write_holds(connection, generation, folded.holds_history, folded.holds, holds.keys())
 
 
 def _opened_row(opened: Opened, balance: Balance) -> tuple[Any, ...]:
     return (*opened, *balance)
+
+
+def _write_holds(
+    connection: Connection[Any],
+    generation: int,
+    history: Iterable[Hold],
+    holds: Mapping[HoldKey, Hold],
+    known: Set[HoldKey],
+) -> None:
+    copy_rows(
+        connection,
+        _HOLDS_HISTORY,
+        ("text", "int8", "int8", "int8", "int8"),
+        generation,
+        (
+            (hold.account, hold.opened_position, hold.position, hold.captured, hold.left)
+            for hold in history
+        ),
+    )
+    copy_rows(
+        connection,
+        _HOLDS,
+        _HOLD_TYPES,
+        generation,
+        (hold for key, hold in holds.items() if key not in known),
+    )
+    if known:
+        moved = [
+            (*key, hold.captured, hold.left, hold.expired, hold.position)
+            for key, hold in holds.items()
+            if key in known
+        ]
+        connection.execute(
+            sql(_UPDATE_HOLDS, generation), tuple(map(list, zip(*moved, strict=True)))
+        )
 
 
 def _known(connection: Connection[Any], generation: int, accounts: set[str]) -> dict[str, Known]:
@@ -70,6 +134,20 @@ def _known(connection: Connection[Any], generation: int, accounts: set[str]) -> 
         return {}
     rows = connection.execute(sql(_KNOWN, generation), (list(accounts),))
     return {
-        account: Known(side, Balance._make((*numbers, None if limit is None else int(limit))))
-        for account, side, *numbers, limit in rows
+        account: Known(
+            side,
+            Balance._make((*told, None if available is None else int(available), balanced_at)),
+        )
+        for account, side, *told, available, balanced_at in rows
     }
+
+
+def _known_holds(
+    connection: Connection[Any], generation: int, keys: set[HoldKey]
+) -> dict[HoldKey, Hold]:
+    """Those of them that the batch doesn't open itself."""
+    if not keys:
+        return {}
+    wanted = (list(each) for each in zip(*keys, strict=True))
+    rows = connection.execute(sql(_KNOWN_HOLDS, generation), tuple(wanted))
+    return {HoldKey(*row[:3]): Hold(*row) for row in rows}

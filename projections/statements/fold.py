@@ -14,11 +14,13 @@ from domain.events import (
     AccountDebited,
     AccountEntry,
     AccountFrozen,
+    AccountHold,
     AccountOpened,
     AccountUnfrozen,
     CommandDecided,
     PaymentDecided,
 )
+from domain.payment import PaymentStep
 from projections.feed import Record
 
 
@@ -143,7 +145,7 @@ def fold(
                         after,
                     )
                 )
-            case PaymentDecided() | CommandDecided():
+            case PaymentDecided() | CommandDecided() | AccountHold():
                 pass
             case AccountOpened():
                 folded.opened.append(
@@ -151,6 +153,8 @@ def fold(
                 )
                 folded.totals[event.account] = Totals(NOTHING, NOTHING)
             case AccountChanged() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
+                pass
+            case _ if isinstance(event, PaymentStep):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to statements")

@@ -13,7 +13,9 @@ from api.metrics import Metrics
 from api.problems import STATUS
 from domain.events import EVENTS
 from domain.refusals import REFUSED
+from domain.transitions import TRANSITIONS
 from infrastructure.settings import OTHERS, PREFIX, Settings
+from infrastructure.state_diagram import drawn
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -49,6 +51,18 @@ def test_every_code_has_a_row_with_its_status() -> None:
 def test_the_refusals_stand_in_the_order_of_the_documented_precedence() -> None:
     table = page("money").partition("## Refusals, in their order")[2]
     assert re.findall(r"`(\w+)` \| 422 \| yes", table) == list(REFUSED)
+
+
+def test_the_picture_of_states_is_the_table_of_the_domain() -> None:
+    assert drawn(page("money")) == page("money"), "run: make schemas"
+    arrows = set(re.findall(r"^  (\S+) --> (\w+): (.+)$", page("money"), re.MULTILINE))
+    assert {
+        (before, step, state) for before, state, steps in arrows for step in steps.split(", ")
+    } == {
+        (before or "[*]", step, state)
+        for (before, step), states in TRANSITIONS.items()
+        for state in states
+    }
 
 
 def test_every_event_type_is_explained_to_auditors() -> None:

@@ -92,6 +92,26 @@ class Ledger:
         await rest.pay(self.api, "bob", "alice", 7)
         return (await rest.pay(self.api, "bob", "cash", 2)).position
 
+    async def hold(self, rest: Rest) -> int:
+        """One that stays, one that is over in a second, and two that are taken or given back."""
+        for key, amount, more in (
+            ("stays", 5, {}),
+            ("over", 6, {"hold_timeout_s": 1}),
+            ("taken", 7, {}),
+            ("given-back", 8, {}),
+        ):
+            posting = {"debit": "alice", "credit": "bob", "amount": amount, "currency": "EUR"}
+            body = {"postings": [posting], "mode": "hold", **more}
+            held = await rest.decided(self.api, "/v1/payments", body, key=key)
+            path = f"/v1/payments/{held.body['id']}"
+            if key == "taken":
+                part = {"amount": 3, "final": False}
+                await rest.decided(self.api, f"{path}/capture", part)
+            if key == "given-back":
+                await rest.decided(self.api, f"{path}/void", {})
+        await asyncio.sleep(1.1)
+        return (await rest.pay(self.api, "alice", "bob", 1)).position
+
     async def many(self, rest: Rest) -> int:
         """More accounts than a page of the API's list has."""
         await rest.open(self.api, *(f"many:{number}" for number in range(501)))
@@ -117,11 +137,22 @@ def test_balances_rebuilt_from_kafka_alone_are_those_of_the_api(ledger: Ledger) 
     end = ledger.do(ledger.many)
     ran = ledger.consume("--position", str(end))
     assert ran.code == 0, ran
-    assert rows(ran)["alice"] == ["EUR", "977", "977"]
-    assert rows(ran)["cash"] == ["EUR", "1003", "1003"]
-    assert rows(ran)["many:500"] == ["EUR", "5", "5"]
-    assert rows(ran)["idle"] == ["EUR", "0", "0"]
+    assert rows(ran)["alice"] == ["EUR", "977/0/0", "977/0/0"]
+    assert rows(ran)["cash"] == ["EUR", "1003/0/0", "1003/0/0"]
+    assert rows(ran)["many:500"] == ["EUR", "5/0/0", "5/0/0"]
+    assert rows(ran)["idle"] == ["EUR", "0/0/0", "0/0/0"]
     assert f"505 accounts at position {end}: all equal" in ran.out
+
+
+@pytest.mark.slow
+def test_what_is_held_is_rebuilt_too(ledger: Ledger) -> None:
+    """As of the recorded time: what is past its deadline counts no more."""
+    ledger.do(ledger.busy)
+    end = ledger.do(ledger.hold)
+    ran = ledger.consume("--position", str(end))
+    assert ran.code == 0, ran
+    assert rows(ran)["alice"] == ["EUR", "973/9/0", "973/9/0"]
+    assert rows(ran)["bob"] == ["EUR", "25/0/9", "25/0/9"]
 
 
 @pytest.mark.slow
@@ -132,7 +163,7 @@ def test_an_api_that_is_ahead_is_asked_what_it_was(ledger: Ledger) -> None:
     ledger.do(ledger.more)
     ran = ledger.consume()
     assert ran.code == 0, ran
-    assert rows(ran)["alice"] == ["EUR", "977", "977"]
+    assert rows(ran)["alice"] == ["EUR", "977/0/0", "977/0/0"]
     assert "late" not in rows(ran)
     assert f"at position {end}: all equal" in ran.out
 
@@ -148,8 +179,8 @@ def test_a_balance_that_is_not_what_the_events_add_up_to_is_told(
     )
     ran = ledger.consume()
     assert ran.code == 1, ran
-    assert rows(ran)["bob"] == ["EUR", "21", "22", "differs"]
-    assert rows(ran)["alice"] == ["EUR", "977", "977"]
+    assert rows(ran)["bob"] == ["EUR", "21/0/0", "22/0/0", "differs"]
+    assert rows(ran)["alice"] == ["EUR", "977/0/0", "977/0/0"]
     assert "NOT EQUAL" in ran.out
 
 

@@ -13,13 +13,12 @@ import pytest
 from eventsourcing.persistence import OperationalError
 
 from application.answers import Answer
-from application.commands import Command
 from application.ledger import Ledger
 from application.ports import EndMoved, StoreUnavailable
 from application.writer import Overloaded, Writer
 from domain.ids import account_stream
 from domain.refusals import IdempotencyKeyReused
-from tests.fixtures.fix_ledger import a_ledger, a_writer, opened, payment
+from tests.fixtures.fix_ledger import a_ledger, a_writer, commit, opened, payment
 from tests.fixtures.fix_postgres import Store
 
 
@@ -30,10 +29,6 @@ def ledger(fresh_store: Store) -> Iterator[Ledger]:
         commit(made, opened("alice", "alice"))
         commit(made, payment("salary", ("cash", "alice", 100)))
         yield made
-
-
-def commit(ledger: Ledger, *commands: Command) -> list[Answer | Exception]:
-    return ledger.commit(ledger.decide(commands))
 
 
 def posted(ledger: Ledger, account: str) -> int:
@@ -173,6 +168,7 @@ class Broken:
 
     def __init__(self, like: Any) -> None:
         self.id, self.fingerprint, self.actor = like.id, like.fingerprint, like.actor
+        self.commands, self.payment_ids, self.dry_run = [self], (), False
 
     def account_ids(self) -> tuple[str, ...]:
         return ()

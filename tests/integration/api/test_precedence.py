@@ -22,14 +22,17 @@ FAULTS: list[tuple[str, int, dict[str, Any]]] = [
     ("idempotency_key_missing", 400, {"key": None}),
     ("idempotency_key_reused", 422, {"key": "used"}),
     ("invalid_request", 400, {"value_date": "2020-01-01"}),
+    ("invalid_request", 400, {"execute_at": "2020-01-01T00:00:00Z"}),
     ("same_account", 422, {"posting": ("closed", "closed", 10**6, "USD")}),
     ("account_unknown", 422, {"posting": ("nobody", "closed", 10**6, "USD")}),
     ("account_closed", 422, {"posting": ("closed", "frozen", 10**6, "USD")}),
     ("account_frozen", 422, {"posting": ("frozen", "nobody", 10**6, "USD")}),
     ("currency_mismatch", 422, {"posting": ("alice", "frozen", 10**6, "USD")}),
+    ("condition_failed", 422, {"version": -1}),
     ("insufficient_funds", 422, {"posting": ("alice", "small", 10**6, "EUR")}),
     ("max_balance_exceeded", 422, {"posting": ("cash", "small", 10**6, "EUR")}),
-    ("balance_overflow", 422, {"posting": ("cash", "brim", 10**6, "EUR")}),
+    ("balance_overflow", 422, {"posting": ("spender", "brim", 10**6, "EUR")}),
+    ("limit_exceeded", 422, {"posting": ("spender", "alice", 10**6, "EUR")}),
 ]
 
 
@@ -39,6 +42,9 @@ def town(shared_api: Api) -> Api:
     api.open("cash", overdraft_limit=None)
     api.open("alice", "closed", "frozen", "brim")
     api.open("small", max_balance=10)
+    api.open("spender", overdraft_limit=None)
+    limits = [{"window": "day", "max_amount": 10}]
+    api.send("PATCH", "/v1/accounts/spender", {"limits": limits}, role="admin")
     api.post("/v1/accounts/closed/close", {"reason": "test"}, role="admin")
     api.post("/v1/accounts/frozen/freeze", {"reason": "test"}, role="admin")
     largest = 2**53 - 1
@@ -72,8 +78,11 @@ def request_with(faults: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str
     body: dict[str, Any] = {
         "postings": [posting(*wrong.get("posting", ("cash", "alice", 1, "EUR")))]
     }
-    if "value_date" in wrong:
-        body["value_date"] = wrong["value_date"]
+    for member in ("value_date", "execute_at"):
+        if member in wrong:
+            body[member] = wrong[member]
+    if "version" in wrong:
+        body["conditions"] = [{"account": "alice", "version": wrong["version"]}]
     if wrong.get("unknown"):
         body["colour"] = "red"
     return body, {"role": wrong.get("role", "client"), "key": wrong.get("key", "")}
@@ -134,6 +143,35 @@ ACCOUNT_ROWS: list[tuple[str, Send]] = [
 @pytest.mark.parametrize(("code", "send"), ACCOUNT_ROWS, ids=[code for code, _ in ACCOUNT_ROWS])
 def test_commands_on_accounts_have_the_same_order(town: Api, code: str, send: Send) -> None:
     assert send(town).json()["code"] == code
+
+
+def step(
+    api: Api,
+    verb: str,
+    id: str = "nothing",
+    body: Any = None,
+    role: str | None = "client",
+    key: Any = "",
+) -> Any:
+    return api.post(f"/v1/payments/{id}/{verb}", body or {}, role=role, key=key)
+
+
+STEP_ROWS: list[tuple[str, dict[str, Any]]] = [
+    ("unauthenticated", {"role": None, "body": {"x": 1}, "key": None}),
+    ("forbidden", {"role": "admin", "body": {"x": 1}, "key": None}),
+    ("invalid_request", {"body": {"x": 1}, "key": None}),
+    ("idempotency_key_missing", {"key": None}),
+    ("idempotency_key_reused", {"key": "used"}),
+    ("not_found", {}),
+]
+
+
+@pytest.mark.parametrize("verb", ["capture", "void", "cancel", "refunds"])
+@pytest.mark.parametrize(("code", "sent"), STEP_ROWS, ids=[code for code, _ in STEP_ROWS])
+def test_steps_of_payments_have_the_same_order(
+    town: Api, verb: str, code: str, sent: dict[str, Any]
+) -> None:
+    assert step(town, verb, **sent).json()["code"] == code
 
 
 def test_an_overdraft_of_a_client_is_refused_after_the_shape_and_before_the_key(

@@ -16,7 +16,7 @@ from projections.balances.queries import (
     trial_balance_accounts,
 )
 from projections.reading import Page, View
-from tests.fixtures.fix_events import History
+from tests.fixtures.fix_events import START, History
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import Counting, catch_up, viewing
 
@@ -94,7 +94,7 @@ def test_a_balance_as_of_every_position_is_what_its_events_say(fresh_store: Stor
                     version = event.originator_version
                     posted = event.posted if isinstance(event, AccountEntry) else posted
             opened, unlimited = at >= 5, at >= history.end - 3
-            found = await balance(view, "bob", at)
+            found = await balance(view, "bob", at=at, time=START)
             assert found == {
                 "account": "bob",
                 "currency": "EUR",
@@ -106,10 +106,10 @@ def test_a_balance_as_of_every_position_is_what_its_events_say(fresh_store: Stor
                 "version": version,
                 "position": at,
             }
-            listed = await balances(view, prefix="bo", limit=5, at=at)
+            listed = await balances(view, prefix="bo", limit=5, at=at, time=START)
             assert listed.items == ([found] if opened else [])
-        assert await balance(view, "bob") == await balance(view, "bob", history.end)
-        assert await balance(view, "carol") is None
+        assert await balance(view, "bob", time=START) == found
+        assert await balance(view, "carol", time=START) is None
 
     viewing(dsn, "balances", walk)
 
@@ -124,12 +124,14 @@ def test_balances_are_listed_summed_and_balanced(fresh_store: Store) -> None:
     dsn = filled(fresh_store, history)
 
     async def look(view: View) -> None:
-        page = await balances(view, prefix="customers:", limit=1)
+        page = await balances(view, prefix="customers:", limit=1, time=START)
         assert [(each["account"], each["posted"]) for each in page.items] == [("customers:a", -30)]
         assert page.next == ("customers:a",)
-        (then,) = (await balances(view, prefix="customers:", after="customers:a", limit=1)).items
+        (then,) = (
+            await balances(view, prefix="customers:", after="customers:a", limit=1, time=START)
+        ).items
         assert (then["account"], then["posted"]) == ("customers:b", 1007)
-        found = await totals(view, prefix="c", at=at)
+        found = await totals(view, prefix="c", at=at, time=START)
         assert found == {
             "items": [
                 {
@@ -172,7 +174,7 @@ def test_a_balance_as_of_any_position_is_an_index_probe(fresh_store: Store) -> N
 
     async def look(view: View) -> int:
         counted: Any = Counting(view)
-        await balance(counted, "hot", history.end // 2)
+        await balance(counted, "hot", at=history.end // 2, time=START)
         return int(counted.touched)
 
     assert viewing(dsn, "balances", look) <= 2

@@ -42,11 +42,11 @@ def test_a_view_is_one_snapshot_however_long_it_is_open(fresh_store: Store) -> N
             history.pay(("alice", "bob", 5))
             history.store(dsn)
             await asyncio.to_thread(catch_up, dsn, ["balances"])
-            found = await balance(view, "alice")
+            found = await balance(view, "alice", time=history.now)
             assert found is not None
             assert (found["posted"], found["position"]) == (0, 4)
         async with reader.at("balances") as view:
-            found = await balance(view, "alice")
+            found = await balance(view, "alice", time=history.now)
             assert found is not None
             assert (found["posted"], found["position"]) == (-5, 7)
 

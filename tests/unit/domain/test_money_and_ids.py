@@ -6,8 +6,9 @@ import pytest
 
 from domain.command import CommandRecord
 from domain.events import CommandDecided
-from domain.ids import account_stream, command_stream
+from domain.ids import account_stream, command_stream, due_command
 from domain.money import decimal_text, exponent, is_currency, minor_units
+from domain.refusals import AccountClosed
 from domain.times import time_text
 from tests.unit.domain.given import ACTOR, COMMAND, NOW
 
@@ -66,8 +67,8 @@ def test_a_time_is_written_in_utc_with_six_decimals() -> None:
     assert time_text(east) == "2026-11-23T07:30:00.000005Z"
 
 
-@pytest.mark.parametrize("refusal", [None, {"code": "account_closed", "account": "a"}])
-def test_a_command_is_a_stream_of_one_event(refusal: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("refused", [None, AccountClosed(account="a")])
+def test_a_command_is_a_stream_of_one_event(refused: AccountClosed | None) -> None:
     record = CommandRecord.decide(
         stream=COMMAND,
         fingerprint=b"f",
@@ -75,9 +76,15 @@ def test_a_command_is_a_stream_of_one_event(refusal: dict[str, str] | None) -> N
         now=NOW,
         name="freeze_account",
         account="a",
-        refusal=refusal,
+        refused=refused,
         account_after={},
     )
     (event,) = record.collect()
     assert isinstance(event, CommandDecided)
-    assert event.outcome == record.outcome == ("refused" if refusal else "accepted")
+    assert event.outcome == record.outcome == ("refused" if refused else "accepted")
+    assert event.refusal == ({"code": "account_closed", "account": "a"} if refused else None)
+
+
+def test_what_the_ledger_does_by_itself_has_an_id_of_its_own_once_a_payment() -> None:
+    assert due_command(COMMAND, "expire") == due_command(COMMAND, "expire")
+    assert due_command(COMMAND, "expire") != due_command(COMMAND, "execute")

@@ -1,11 +1,23 @@
 """What a payment does and what refuses it, rule by rule in the documented precedence."""
 
+from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
-from domain.events import AccountCredited, AccountDebited, PaymentRefused, PaymentSettled, Posting
+from domain.events import (
+    AccountCredited,
+    AccountDebited,
+    Condition,
+    PaymentRefused,
+    PaymentSettled,
+    Posting,
+)
+from domain.limits import Limit, Meter
+from domain.order import PaymentOrder
 from domain.refusals import REFUSED, ValueDateOutOfRange
+from tests.fixtures.fix_events import History
 from tests.unit.domain.given import NOW, TODAY, account, order, refusal_of, when
 
 
@@ -74,12 +86,10 @@ def test_a_maximum_balance_may_be_filled_to_the_last_cent(amount: int, settles: 
 
 def test_pending_counts_against_what_is_available_and_what_may_come() -> None:
     alice = account("alice", 100)
-    alice.pending_debit = 30
-    assert alice.available(alice.posted) == 70
+    assert alice.available(alice.posted, (30, 0)) == 70
     cash = account("cash", 100, normal_side="debit", max_balance=150)
-    cash.pending_credit, cash.pending_debit = 20, 30
-    assert cash.available(cash.posted) == 80
-    assert cash.headroom(cash.posted) == 20
+    assert cash.available(cash.posted, (30, 20)) == 80
+    assert cash.headroom(cash.posted, (30, 20)) == 20
 
 
 def test_money_that_only_passes_through_needs_no_balance_of_its_own() -> None:
@@ -142,29 +152,43 @@ def test_a_value_date_further_off_is_refused_and_not_recorded(days: int) -> None
 
 # What is refused first, where all of these would apply. Each row breaks its own rule and all
 # later ones: the code is that of the first.
+NOT_SO = {"conditions": (Condition("poor", "posted", "eq", "2"),)}
 PRECEDENCE = [
-    ("same_account", order(("closed", "closed", 9))),
+    ("same_account", order(("closed", "closed", 9), **NOT_SO)),
     ("same_account", order(("nobody", "bob", 9), ("bob", "bob", 9))),
-    ("account_unknown", order(("nobody", "closed", 9))),
+    ("account_unknown", order(("nobody", "closed", 9), **NOT_SO)),
     ("account_unknown", order(("poor", "nobody", 9), ("closed", "frozen", 9))),
-    ("account_closed", order(("closed", "nobody", 9))),
+    ("account_closed", order(("closed", "nobody", 9), **NOT_SO)),
     ("account_closed", order(("closed", "frozen", 9))),
-    ("account_frozen", order(("frozen", "closed", 9))),
+    ("account_frozen", order(("frozen", "closed", 9), **NOT_SO)),
     ("account_frozen", order(("frozen", "dollars", 9))),
-    ("currency_mismatch", order(("dollars", "frozen", 9))),
+    ("currency_mismatch", order(("dollars", "frozen", 9), **NOT_SO)),
     ("currency_mismatch", order(("poor", "full", 9), ("poor", "dollars", 9))),
+    ("condition_failed", order(("poor", "full", 9), **NOT_SO)),
+    ("condition_failed", order(("empty", "full", 0), up_to=(9,), **NOT_SO)),
+    ("nothing_available", order(("empty", "full", 0), ("poor", "full", 9), up_to=(9, 0))),
+    ("insufficient_funds", order(("poor", "full", 9), ("empty", "full", 0), up_to=(0, 9))),
     ("insufficient_funds", order(("poor", "full", 9))),
     ("max_balance_exceeded", order(("rich", "full", 9), ("poor", "rich", 9))),
     ("max_balance_exceeded", order(("rich", "brimming", 9))),
     ("balance_overflow", order(("rich", "endless", 9), ("poor", "rich", 9))),
+    ("balance_overflow", order(("metered", "endless", 9))),
+    ("limit_exceeded", order(("metered", "bob", 9))),
 ]
 
 
+@pytest.mark.parametrize("mode", ["settle", "hold"])
 @pytest.mark.parametrize(("code", "wanted"), PRECEDENCE)
-def test_the_first_rule_in_the_documented_order_decides(code: str, wanted: object) -> None:
+def test_the_first_rule_in_the_documented_order_decides(
+    code: str, wanted: PaymentOrder, mode: str
+) -> None:
+    metered = account("metered", 100)
+    metered.meters = (Meter(Limit("hour", None, 0, None)),)
     accounts = [
+        metered,
         account("bob", 100),
         account("poor", 1),
+        account("empty", overdraft_limit=0),
         account("rich", 100),
         account("full", 10, max_balance=10),
         account("brimming", 2**63 - 1, max_balance=10),
@@ -173,13 +197,80 @@ def test_the_first_rule_in_the_documented_order_decides(code: str, wanted: objec
         account("frozen", status="frozen", currency="USD"),
         account("dollars", currency="USD"),
     ]
-    events = when(accounts, wanted)
+    events = when(accounts, replace(wanted, mode=mode))
     assert refusal_of(events)["code"] == code
     assert len(events) == 1
 
 
-def test_every_recorded_refusal_stands_in_the_precedence_table() -> None:
-    assert {code for code, _ in PRECEDENCE} == set(REFUSED)
+def a_late_town() -> tuple[History, dict[str, UUID]]:
+    """Payments in every state, whose accounts are frozen by now."""
+    town = History().open("cash", normal_side="debit").open("a", "b", overdraft_limit=0)
+    town.pay(("cash", "a", 100))
+    at = town.now + timedelta(seconds=10)
+    made = {
+        "settled": town.pay(("a", "b", 5)),
+        "held": town.hold(("a", "b", 5)),
+        "expired": town.hold(("a", "b", 5), hold_timeout_s=10),
+        "expired in part": town.hold(("a", "b", 5), hold_timeout_s=10),
+        "due": town.pay(("a", "b", 5), execute_at=at),
+    }
+    town.capture(made["expired in part"], 2, final=False)
+    made["refund"] = town.refund(town.pay(("a", "b", 5)))
+    town.pay(("b", "cash", 5))  # what a refund would need
+    town.freeze("a").freeze("b").now = at
+    return town, made
+
+
+# The same of the steps of a payment there is: its own state, deadline and amount come before
+# what its accounts refuse.
+STEPS = [
+    ("payment_not_held", "settled", "capture", 6),
+    ("payment_not_held", "due", "void", 0),
+    ("hold_expired", "expired", "capture", 6),
+    ("hold_expired", "expired", "void", 0),
+    ("hold_expired", "expired in part", "capture", 6),
+    ("capture_exceeds_hold", "held", "capture", 6),
+    ("account_frozen", "held", "capture", 5),
+    ("payment_not_refundable", "held", "refund", 6),
+    ("payment_not_refundable", "refund", "refund", 6),
+    ("refund_exceeds_payment", "settled", "refund", 6),
+    ("refund_exceeds_payment", "expired in part", "refund", 3),
+    ("account_frozen", "settled", "refund", 5),
+    ("payment_not_cancelable", "due", "cancel", 0),
+]
+
+
+@pytest.mark.parametrize(("code", "of", "step", "amount"), STEPS)
+def test_a_payments_own_state_deadline_and_amount_come_before_its_accounts(
+    code: str, of: str, step: str, amount: int
+) -> None:
+    town, made = a_late_town()
+    amounts = [amount] if amount else []
+    if step == "refund":  # a payment of its own
+        town.refund(made[of], *amounts)
+        assert town.events[-1].refusal["code"] == code
+    else:
+        with pytest.raises(REFUSED[code]):
+            getattr(town, step)(made[of], *amounts)
+
+
+def test_every_recorded_refusal_stands_in_the_precedence_tables() -> None:
+    assert {code for code, *_ in (*PRECEDENCE, *STEPS)} == set(REFUSED)
+
+
+def test_a_copy_of_a_payment_shares_nothing_that_changes() -> None:
+    town, made = a_late_town()
+    payment = town.payments[made["held"]]
+    copy = payment.copied()
+    town.void(payment.id)
+    assert (copy.state, copy.version, copy.pending_events) == ("held", 1, [])
+    assert (payment.state, payment.version) == ("voided", 2)
+
+
+def test_the_accounts_of_a_payment_are_those_that_it_moves_money_of() -> None:
+    town, made = a_late_town()
+    assert town.payments[made["held"]].accounts == {"a", "b"}
+    assert order(("a", "b", 1), ("b", "cash", 1)).accounts == {"a", "b", "cash"}
 
 
 def test_recorded_time_is_the_time_it_was_decided() -> None:

@@ -25,7 +25,8 @@ from infrastructure.kafka.schemas import (
 )
 from projections.feed import Mark, Progress
 from tests.fixtures.fix_events import History
-from tests.golden.test_golden import LINES, samples
+from tests.golden.test_golden import LINES, NUMBERED, OPTIONAL, samples
+from tests.unit.test_history import EVENTS_OF_A_LEDGER
 
 DOCS = Path(__file__).parents[3] / "docs"
 GOLDEN_ITEMS = [json.loads(line)["item"] for line in LINES]
@@ -61,26 +62,22 @@ def test_what_is_written_is_what_is_committed(tmp_path: Path) -> None:
 # Items ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("item", GOLDEN_ITEMS, ids=lambda item: item["type"])
+@pytest.mark.parametrize("item", GOLDEN_ITEMS, ids=NUMBERED)
 def test_what_was_ever_written_is_as_its_schema_says(item: dict[str, Any]) -> None:
     validator(item_schema(item["type"])).validate(item)
 
 
 def test_events_of_a_ledger_are_as_their_schemas_say() -> None:
-    history = History().open("a", "b", metadata={"k": "v"}).change("a", max_balance=5)
-    history.freeze("b").unfreeze("b").close("b").open("cash", normal_side="debit")
-    history.pay(("cash", "a", 5))
-    history.pay(("cash", "a", 1))
-    for position, event in enumerate(history.events, 1):
+    for position, event in enumerate(EVENTS_OF_A_LEDGER, 1):
         item = event_item(position, event)
         validator(item_schema(event.TOPIC)).validate(item)
 
 
-@pytest.mark.parametrize("event", samples(), ids=lambda event: event.TOPIC)
+@pytest.mark.parametrize("event", samples(), ids=NUMBERED)
 def test_what_lacks_a_member_or_has_another_kind_of_value_is_not(event: LedgerEvent) -> None:
     item = event_item(7, event)
     for members in (item, item["actor"], item["data"]):
-        optional = {"overdraft_limit", "metadata"} if "changed" in event.TOPIC else set()
+        optional = OPTIONAL.get(event.TOPIC, set()) if members is item["data"] else set()
         for name, value in list(members.items()):
             for wrong in ([value], 0.5, "" if isinstance(value, bool) else True):
                 members[name] = wrong

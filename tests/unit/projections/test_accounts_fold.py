@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from projections.accounts.fold import Moved, fold
@@ -17,6 +19,16 @@ def test_version_and_position_move_with_every_event_and_command_of_the_account()
     folded = fold(history.records())
     assert folded.moved == {"alice": Moved(2, 6), "bob": Moved(2, 7)}
     assert folded.changed == []
+
+
+def test_holds_move_the_account_and_steps_of_a_payment_do_not() -> None:
+    history = History().open("alice", "bob")
+    history.void(history.hold(("alice", "bob", 30)))
+    assert fold(history.records()).moved == {"alice": Moved(3, 9), "bob": Moved(3, 10)}
+    history.refund(history.pay(("alice", "bob", 30)))
+    later = history.pay(("alice", "bob", 30), execute_at=history.now + timedelta(hours=1))
+    history.cancel(later)
+    assert fold(history.records()).moved == {"alice": Moved(5, 17), "bob": Moved(5, 16)}
 
 
 def test_changes_come_in_order() -> None:

@@ -72,6 +72,22 @@ def test_only_entries_need_what_was_before() -> None:
     )
 
 
+def test_a_capture_is_an_entry_and_nothing_else_of_a_hold_is() -> None:
+    history = History().open("alice", "bob")
+    payment = history.hold(("alice", "bob", 30))
+    history.capture(payment, 12)
+    history.later(days=1).refund(payment)
+    history.void(history.hold(("alice", "bob", 5)))
+    entries = fold(history.records(), {}, {}).entries
+    assert [(each.account, each.position, each.side, each.amount_minor) for each in entries] == [
+        ("alice", 9, "debit", 12),
+        ("bob", 10, "credit", 12),
+        ("bob", 15, "debit", 12),
+        ("alice", 16, "credit", 12),
+    ]
+    assert [each.balance for each in entries] == [-12, 12, 0, 0]
+
+
 def test_an_entry_of_an_account_never_opened_is_a_lookup_error() -> None:
     history = History().open("alice", "bob")
     history.pay(("alice", "bob", 1))

@@ -1,0 +1,213 @@
+"""Payments by the line: from a body's lines to commands, and their answers as lines."""
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+from uuid import uuid4
+
+from starlette.requests import Request
+
+from api.answers import encoded
+from api.commands import REPLAYED, UNANSWERED, accepted, actor_of, command_id, refused
+from api.models import PaymentBody
+from api.operations import LINES
+from api.orders import order_of
+from api.parts import parts_of
+from api.problems import Problem, body_error, invalid
+from api.request_ids import request_id_of
+from api.requests import (
+    A_KEY,
+    MAX_BODY_BYTES,
+    parsed,
+    read_content,
+    require_media_type,
+    too_large,
+    understood,
+    unquoted,
+)
+from application.answers import Answer
+from application.batch import BulkRefused
+from application.commands import MakePayment, PayTogether
+from application.ports import StorageFull, StoreUnavailable
+from application.writer import Overloaded, Writer
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+MAX_LINES: Final = 10_000
+OUTSTANDING: Final = 200
+"""Lines of one body that wait for the writer at a time: others get their turn in between."""
+
+_PAUSE_S: Final = 0.01
+
+_log = logging.getLogger(__name__)
+
+Line = MakePayment | Problem
+"""What a line asks for, or why it can't be understood."""
+
+
+async def read_lines(request: Request) -> list[bytes]:
+    """The body's lines, but for a blank end.
+
+    It is read whole before anything is decided: so a body that is too large leaves no trace, and
+    a client may send all of it before it reads the first answer.
+    Raises Problem: body_too_large, unsupported_media_type, invalid_request.
+    """
+    content = (await read_content(request, MAX_BYTES)).rstrip()
+    if not content:
+        return []
+    require_media_type(request, LINES)
+    if content.count(b"\n") >= MAX_LINES:
+        raise Problem("body_too_large", f"Send at most {MAX_LINES} lines.")
+    return content.split(b"\n")
+
+
+def understood_lines(request: Request, lines: Sequence[bytes], *, dry_run: bool) -> Iterator[Line]:
+    """What each line asks for, as it is wanted."""
+    for line in lines:
+        try:
+            yield _payment(request, line, dry_run=dry_run)
+        except Problem as problem:
+            yield problem
+
+
+def _payment(request: Request, line: bytes, *, dry_run: bool) -> MakePayment:
+    """The same request as POST /v1/payments with the line's other members. Raises Problem."""
+    if len(line) > MAX_BODY_BYTES:
+        raise too_large(MAX_BODY_BYTES)
+    members = parsed(line)
+    key = members.pop("idempotency_key", None)
+    body, meaning = understood(members, PaymentBody, "POST", "/v1/payments")
+    return MakePayment(
+        id=uuid4() if dry_run and key is None else command_id(request, _key(key)),
+        fingerprint=meaning,
+        actor=actor_of(request),
+        dry_run=dry_run,
+        order=order_of(body),
+    )
+
+
+def _key(sent: Any) -> str:
+    if sent is None:
+        raise Problem("idempotency_key_missing", "Give the line an idempotency_key.")
+    key = unquoted(sent) if isinstance(sent, str) else None
+    if key is None:
+        detail = f"It must be {A_KEY}."
+        raise invalid([body_error(("idempotency_key",), "wrong_format", detail)])
+    return key
+
+
+async def decided_in_turn(request: Request, lines: Iterator[Line]) -> AsyncIterator[bytes]:
+    """Each line's answer, in order, as they come; OUTSTANDING lines at most are with the writer.
+
+    Where the outcome of one is unknown, those after it that are not with the writer yet are told
+    the same: it must not decide them before their client has sent that one again.
+    """
+    writer = parts_of(request).writer
+    waiting: deque[tuple[Line, asyncio.Future[Answer] | None]] = deque()
+    unknown: Problem | None = None
+    try:
+        while True:
+            for line in islice(lines, OUTSTANDING - len(waiting)):
+                if isinstance(line, Problem):
+                    waiting.append((line, None))
+                elif unknown:
+                    waiting.append((unknown, None))
+                else:
+                    waiting.append((line, await _submitted(writer, line)))
+            if not waiting:
+                return
+            told: list[bytes] = []
+            while waiting and (not told or _is_at_hand(waiting[0][1])):
+                line, answer = waiting[0]
+                result = await _result(answer) if answer else None
+                waiting.popleft()
+                if isinstance(result, StorageFull | StoreUnavailable):
+                    unknown = Problem(UNANSWERED[type(result)])
+                told.append(told_line(request, line, result))
+            yield b"".join(told)
+    finally:
+        for _, answer in waiting:
+            # Its client is gone: what the writer has not taken yet is left out.
+            if answer and not answer.cancel() and not answer.cancelled():
+                answer.exception()
+
+
+async def _submitted(writer: Writer, payment: MakePayment) -> "asyncio.Future[Answer]":
+    """A full queue is waited for."""
+    while True:
+        try:
+            return asyncio.wrap_future(writer.submit(payment))
+        except Overloaded:
+            await asyncio.sleep(_PAUSE_S)
+
+
+def _is_at_hand(answer: "asyncio.Future[Answer] | None") -> bool:
+    return answer is None or answer.done()
+
+
+async def _result(answer: "asyncio.Future[Answer]") -> Answer | Exception:
+    try:
+        return await answer
+    except Exception as refusal_or_defect:  # noqa: BLE001 (it is answered, not swallowed)
+        return refusal_or_defect
+
+
+async def decided_together(
+    request: Request, lines: Sequence[Line], *, all_or_none: bool, dry_run: bool
+) -> Sequence[Answer | Exception | None]:
+    """What comes of each line, decided as one: None of one that can't be understood.
+
+    Raises Problem: bulk_refused, and what a single command may be answered.
+    """
+    together = PayTogether(
+        id=uuid4(),
+        fingerprint=b"",
+        actor=actor_of(request),
+        dry_run=dry_run,
+        payments=[line for line in lines if isinstance(line, MakePayment)],
+        all_or_none=all_or_none,
+    )
+    try:
+        submitted = parts_of(request).writer.submit(together)
+        answer = await asyncio.shield(asyncio.wrap_future(submitted))
+    except BulkRefused as bulk:
+        raise bulk_refused(request, bulk.members["line"], refused(bulk.refusal)) from None
+    except (Overloaded, StorageFull, StoreUnavailable) as error:
+        raise Problem(UNANSWERED[type(error)]) from None
+    results = iter(answer.lines)
+    return [next(results) if isinstance(line, MakePayment) else None for line in lines]
+
+
+def bulk_refused(request: Request, line: int, problem: Problem) -> Problem:
+    parts_of(request).metrics.decided("pay_together", "bulk_refused", replayed=False)
+    return Problem(
+        "bulk_refused", line=line, problem=problem.document(request_id_of(request.scope))
+    )
+
+
+def told_line(request: Request, line: Line, result: Answer | Exception | None) -> bytes:
+    """`status`, `replayed`, and the payment or problem, as a payment sent singly is answered."""
+    try:
+        if isinstance(line, Problem):
+            raise line
+        assert result is not None
+        answer = accepted(line, result, parts_of(request).metrics)
+        status = 200 if line.dry_run else 201
+        return encoded({"status": status, "replayed": answer.replayed, **answer.body}) + b"\n"
+    except Problem as problem:
+        return _told_problem(request, problem)
+    except Exception:  # noqa: BLE001 (it is logged and answered: a line's defect is its own)
+        _log.exception("a line failed", extra={"request_id": request_id_of(request.scope)})
+        return _told_problem(request, Problem("internal"))
+
+
+def _told_problem(request: Request, problem: Problem) -> bytes:
+    told = {
+        "status": problem.status,
+        "replayed": REPLAYED.items() <= problem.headers.items(),
+        **problem.document(request_id_of(request.scope)),
+    }
+    return json.dumps(told, separators=(",", ":")).encode("ascii") + b"\n"

@@ -1,0 +1,82 @@
+"""The events that a payment's own must be followed by, and what each must tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.events import (
+    AccountCredited,
+    AccountDebited,
+    AccountHold,
+    CommandDecided,
+    LedgerEvent,
+    PaymentRefunded,
+)
+
+if TYPE_CHECKING:
+    from infrastructure.reconcile.payments import Amounts, PaymentReplay
+
+
+class Asked(NamedTuple):
+    kind: type[LedgerEvent]
+    told: dict[str, Any]
+    """Values by member."""
+
+
+def entries(
+    payment: PaymentReplay, amounts: Amounts, event: LedgerEvent, *, left: Amounts | None = None
+) -> list[Asked]:
+    """Entries of these amounts; `left` is what their holds have left, where they have one."""
+    more = {
+        "from_hold": left is not None,
+        "reference": payment.reference,
+        "carrier": payment.carrier,
+        "value_date": payment.value_date or event.timestamp.date(),
+        "hold_expires_at": None if left is None else payment.expires_at,
+    }
+    return [
+        Asked(
+            AccountDebited if side == "debit" else AccountCredited,
+            {**leg, **more, "hold_left": None if left is None else left[leg["index"]]},
+        )
+        for side, leg in _legs(payment, amounts)
+    ]
+
+
+def holds(
+    payment: PaymentReplay, amounts: Amounts, kind: type[AccountHold], **more: str
+) -> list[Asked]:
+    """What is held, or held no more, of these amounts."""
+    return [
+        Asked(kind, {**leg, "side": side, "expires_at": payment.expires_at, **more})
+        for side, leg in _legs(payment, amounts)
+    ]
+
+
+def record(payment: PaymentReplay, name: str) -> Asked:
+    """The client's command on the payment, recorded under its key."""
+    told = {"name": name, "payment": payment.id, "outcome": "accepted"}
+    return Asked(CommandDecided, told | dict.fromkeys(("account", "account_after", "refusal")))
+
+
+def refunds(payment: PaymentReplay) -> list[Asked]:
+    """Where it is a refund: what is told of it on the stream of the payment that it undoes."""
+    if payment.refund_of is None:
+        return []
+    return [Asked(PaymentRefunded, {"originator_id": payment.refund_of, "refund": payment.id})]
+
+
+def _legs(payment: PaymentReplay, amounts: Amounts) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Both sides of each posting with an amount, the debit first."""
+    for index, (posting, amount) in enumerate(zip(payment.postings, amounts, strict=True)):
+        if not amount:
+            continue
+        same = {
+            "payment": payment.id,
+            "index": index,
+            "amount_minor": amount,
+            "currency": posting.currency,
+        }
+        yield "debit", {"account": posting.debit, "counter_account": posting.credit, **same}
+        yield "credit", {"account": posting.credit, "counter_account": posting.debit, **same}
