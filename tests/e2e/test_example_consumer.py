@@ -98,7 +98,7 @@ class Ledger:
             ("stays", 5, {}),
             ("over", 6, {"hold_timeout_s": 1}),
             ("taken", 7, {}),
-            ("given back", 8, {}),
+            ("given-back", 8, {}),
         ):
             posting = {"debit": "alice", "credit": "bob", "amount": amount, "currency": "EUR"}
             body = {"postings": [posting], "mode": "hold", **more}
@@ -107,7 +107,7 @@ class Ledger:
             if key == "taken":
                 part = {"amount": 3, "final": False}
                 await rest.decided(self.api, f"{path}/capture", part)
-            if key == "given back":
+            if key == "given-back":
                 await rest.decided(self.api, f"{path}/void", {})
         await asyncio.sleep(1.1)
         return (await rest.pay(self.api, "alice", "bob", 1)).position
