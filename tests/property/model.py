@@ -1,4 +1,4 @@
-"""What the ledger should do, told again from the contract; imports nothing of ours.
+"""What the ledger should do, told again from the contract; imports nothing of the product.
 
 It keeps no balances of what is held and no counters of limits: both are summed anew, from all
 payments, whenever they are asked for.
@@ -8,23 +8,12 @@ import copy
 import operator
 from datetime import UTC, datetime, timedelta
 
+from tests.property.outcomes import UNDECIDED, Refusal, code_of, refuse_if
+from tests.property.velocity import fits, frees_at
+
 MOST = 9_007_199_254_740_991
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
-UNDECIDED = {
-    "account_exists",
-    "account_not_empty",
-    "bulk_refused",
-    "idempotency_key_reused",
-    "invalid_request",
-    "not_found",
-    "nothing_due",
-}
 COMPARE = {op: getattr(operator, op.replace("te", "e")) for op in ("eq", "gt", "gte", "lt", "lte")}
-ROLLING = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
-
-
-class Refusal(Exception):
-    pass
 
 
 class Model:
@@ -318,59 +307,16 @@ class Model:
 
     def check_limits(self, payment):
         carrier = payment["terms"].get("carrier", "api")
+        others = [other for other in self.payments.values() if other is not payment]
         debited = {}
         for debit, _, amount, _ in payment["postings"]:
             debited[debit] = debited.get(debit, 0) + amount
         for name, amount in debited.items():
             for limit in self.accounts[name]["limits"]:
-                if limit["limit"][1] not in (None, carrier):
-                    continue
-                if not self.fits(name, limit, self.now, amount, payment):
-                    frees = self.frees_at(name, limit, amount, payment)
+                mine = limit["limit"][1] in (None, carrier)
+                if mine and not fits(limit, others, name, self.now, amount):
+                    frees = frees_at(limit, others, name, self.now, amount)
                     raise Refusal(("limit_exceeded", frees))
-
-    def fits(self, name, limit, at, amount, but):
-        (window, carrier, most, most_amount), since = limit["limit"], limit["since"]
-        count = total = 0
-        for payment in self.payments.values():
-            counted = self.counted(payment, name, at)
-            if payment is but or not counted or payment["began"] <= since:
-                continue
-            if carrier not in (None, payment["terms"].get("carrier", "api")):
-                continue
-            if self.leaves_at(window, payment["at"]) > at:
-                count, total = count + 1, total + counted
-        return (most is None or count < most) and (
-            most_amount is None or total + amount <= most_amount
-        )
-
-    def counted(self, payment, name, at):
-        """What it has debited, and what is held then, of that account."""
-        if "at" not in payment or payment["state"] in ("refused", "scheduled"):
-            return 0
-        open_ = payment["state"] == "held" and at < payment["expires_at"]
-        return sum(
-            posting[2] if open_ else captured
-            for posting, captured in zip(payment["postings"], payment["captured"], strict=True)
-            if posting[0] == name
-        )
-
-    def leaves_at(self, window, at):
-        if window == "month":
-            return datetime(at.year + at.month // 12, at.month % 12 + 1, 1, tzinfo=UTC)
-        return at + ROLLING[window]
-
-    def frees_at(self, name, limit, amount, but):
-        """The first moment at which something goes and it fits."""
-        moments = set()
-        for payment in self.payments.values():
-            if "at" in payment:
-                moments |= {self.leaves_at(limit["limit"][0], payment["at"])}
-                moments |= {payment["expires_at"]} - {None}
-        for at in sorted(moment for moment in moments if moment > self.now):
-            if self.fits(name, limit, at, amount, but):
-                return at
-        return None
 
     # Balances -----------------------------------------------------------------------------
 
@@ -447,13 +393,3 @@ class Model:
             for name in concerned
         }
         return payment["state"], amounts, balances
-
-
-def refuse_if(broken, code):
-    if broken:
-        raise Refusal(code)
-
-
-def code_of(outcome):
-    detail = outcome[1]
-    return detail[0] if outcome[0] == "refused" and isinstance(detail, tuple) else detail

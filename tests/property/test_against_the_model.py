@@ -25,76 +25,30 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from domain.events import (
-    PaymentCaptured,
-    PaymentExpired,
-    PaymentHeld,
-    PaymentRefunded,
-    PaymentSettled,
-    PaymentVoided,
-)
 from domain.refusals import REFUSED
 from tests.fixtures.fix_ledger import Client, two_ledgers
 from tests.fixtures.fix_postgres import Store
+from tests.property.amounts import assert_amounts_add_up
 from tests.property.model import Model
-
-MOST = 9_007_199_254_740_991
-NAMES = ("a", "b", "c", "d")
-CURRENCIES = ("EUR", "EUR", "EUR", "EUR", "EUR", "USD")
-MICROSECOND = timedelta(microseconds=1)
-# Small, so that limits are met to the cent; the largest, so that sums get long.
-fixed = st.one_of(st.integers(1, 5), st.integers(1, 5), st.just(MOST))
-found = st.one_of(st.just("all"), st.tuples(st.just("up_to"), st.integers(1, 6)))
-amounts = st.one_of(fixed, fixed, fixed, found)
-beyond = st.one_of(st.none(), st.integers(-3, 1), st.just(1))
-bounds = st.one_of(st.none(), st.integers(0, 6), st.just(0))
-names = st.sampled_from((*NAMES, "a", "b", "a", "b", "nobody", "gone", "cold"))
-currencies = st.sampled_from(CURRENCIES)
-postings = st.lists(
-    st.tuples(names, names, amounts, currencies), min_size=1, max_size=3
-).map(tuple)  # fmt: skip
-keys = st.one_of(st.integers(0, 1_000_000), st.integers(0, 9))
-writers = st.integers(0, 1)
-picks = st.integers(0, 1_000)
-carriers = st.sampled_from(("api", "qr"))
-conditions = st.lists(
-    st.one_of(
-        st.tuples(
-            names,
-            st.sampled_from(("posted", "available")),
-            st.sampled_from(("eq", "gt", "gte", "lt", "lte")),
-            st.one_of(st.integers(-3, 9), st.just(-(10**30))),
-        ),
-        st.tuples(names, st.just("version"), st.just("eq"), st.integers(1, 5)),
-    ),
-    min_size=1,
-    max_size=2,
-).map(tuple)
-terms = st.fixed_dictionaries({}, optional={"carrier": carriers, "conditions": conditions})
-holds_s = st.sampled_from((1, 2, 3_600, 7_200, 2_592_000))
-limits = st.lists(
-    st.tuples(
-        st.sampled_from(("hour", "day", "month")),
-        st.one_of(st.none(), carriers),
-        st.one_of(st.none(), st.integers(0, 3)),
-        st.one_of(st.none(), st.integers(0, 9)),
-    ),
-    max_size=2,
-    unique_by=lambda limit: limit[:2],
-).map(tuple)
-pairs = st.permutations(NAMES)
-jumps = st.sampled_from(
-    (
-        MICROSECOND,
-        timedelta(seconds=1),
-        timedelta(seconds=1) - MICROSECOND,
-        timedelta(hours=1),
-        timedelta(days=1),
-        timedelta(days=20),
-        -MICROSECOND,
-        -timedelta(seconds=2),
-        -timedelta(days=2),
-    )
+from tests.property.strategies import (
+    MICROSECOND,
+    MOST,
+    NAMES,
+    amounts,
+    beyond,
+    bounds,
+    currencies,
+    fixed,
+    holds_s,
+    jumps,
+    keys,
+    limits,
+    names,
+    pairs,
+    picks,
+    postings,
+    terms,
+    writers,
 )
 
 WAITING = ("held", "scheduled")
@@ -174,8 +128,8 @@ def test_the_ledger_does_what_the_model_says(  # noqa: C901 (a machine of small 
                 self.model.lowered(debit, credit)
                 for debit, credit, *_ in self.model.payments[name]["postings"]
             }
-            for names in lowered if balances else ():
-                assert all((balances[each][3] or 0) >= 0 for each in names)
+            for both in lowered if balances else ():
+                assert all((balances[each][3] or 0) >= 0 for each in both)
             for _, pending_debit, pending_credit, _ in balances.values():
                 assert min(pending_debit, pending_credit) >= 0
 
@@ -419,28 +373,6 @@ def test_the_ledger_does_what_the_model_says(  # noqa: C901 (a machine of small 
     figure("commands sent to ledger and model", outcomes.total())
     refused = {code for _, code in outcomes}
     assert refused >= set(REFUSED) - {"balance_overflow"}, "a rule was never met"
-
-
-def assert_amounts_add_up(events: Any, state: str) -> None:
-    """What was captured and released is what was held, and no more was refunded than captured."""
-    held = captured = released = refunded = 0
-    for event in events:
-        match event:
-            case PaymentHeld(postings=postings):
-                held = sum(posting.amount_minor for posting in postings)
-            case PaymentSettled(postings=postings):
-                captured = sum(posting.amount_minor for posting in postings)
-            case PaymentCaptured(amounts=amounts):
-                captured += sum(amounts)
-                released += sum(event.released)
-            case PaymentVoided() | PaymentExpired():
-                released += sum(event.released)
-            case PaymentRefunded(amounts=amounts):
-                refunded += sum(amounts)
-    assert refunded <= captured
-    if held:
-        assert captured + released <= held
-        assert (captured + released == held) is (state != "held")
 
 
 def test_balances_leave_the_64_bit_range_for_both_alike(clients: tuple[Client, Client]) -> None:
