@@ -146,10 +146,19 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """Of all routes at this path: the router itself names those of the first one alone."""
-    methods: set[str] = set()
-    for router in ROUTERS:
-        for route in router.routes:
-            if route.matches(request.scope)[0] is not Match.NONE:
-                methods |= getattr(route, "methods", None) or set()
-    return methods
+    """Of all routes of this path: the router itself names those of the first one alone.
+
+    The first that matches says which path it is: another may take its last word for an id.
+    """
+    matching = [
+        route
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return {
+        method
+        for route in matching
+        if route.path == matching[0].path
+        for method in route.methods or ()
+    }

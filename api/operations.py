@@ -99,7 +99,7 @@ def operation(
     if allowed is not None:
         extra["x-roles"] = sorted(allowed)
     if body is not None:
-        required = any(field.is_required() for field in body.model_fields.values())
+        required = not lines and any(field.is_required() for field in body.model_fields.values())
         extra["requestBody"] = {
             "required": required,
             "content": media(body, body_example),
@@ -239,10 +239,10 @@ _DRY_RUN: Final = (
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
-    "required": True,
+    "required": False,
     "description": (
-        'The same key with the same request gets the first answer again, for ever; `"k"` is '
-        "the same key as `k`"
+        "Required, but for a dry run. The same key with the same request gets the first answer "
+        'again, for ever; `"k"` is the same key as `k`'
     ),
     "schema": {"type": "string", "pattern": KEY},
     "example": "order-17",

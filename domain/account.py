@@ -22,13 +22,21 @@ from domain.events import (
     AccountUnfrozen,
     Actor,
     LedgerEvent,
+    Leg,
     Metadata,
     NormalSide,
-    Posting,
-    Side,
     Status,
 )
-from domain.holds import Hold, Holds, expired_at, left_of, open_at, with_left
+from domain.holds import (
+    Hold,
+    Holds,
+    Pending,
+    left_of,
+    moved,
+    open_at,
+    with_left,
+    without_expired,
+)
 from domain.limits import Meter, limit_of, set_limits
 from domain.refusals import AccountClosed as AccountIsClosed
 from domain.refusals import AccountFrozen as AccountIsFrozen
@@ -52,9 +60,6 @@ _STATUS: Final[dict[type[LedgerEvent], Status]] = {
     AccountUnfrozen: "open",
     AccountClosed: "closed",
 }
-
-Pending = tuple[int, int]
-"""What is held on the debit and on the credit side, in minor units."""
 
 
 class Account(LedgerAggregate):
@@ -152,11 +157,8 @@ class Account(LedgerAggregate):
 
     def enter(
         self,
-        side: Side,
-        posting: Posting,
+        leg: Leg,
         *,
-        index: int,
-        payment: UUID,
         command: UUID,
         actor: Actor,
         now: datetime,
@@ -165,21 +167,21 @@ class Account(LedgerAggregate):
         carrier: str,
         hold_expires_at: datetime | None = None,
     ) -> None:
-        """Books one side of a posting, out of the hold with that deadline where there is one."""
-        amount_minor = posting.amount_minor
-        posted = self.posted + self.effect(amount_minor, debits=side == "debit")
+        """Books it, out of the hold with that deadline where there is one."""
+        amount_minor = leg.posting.amount_minor
+        posted = self.posted + self.effect(amount_minor, debits=leg.side == "debit")
         pending = self.pending_at(now)
         left = None
         if hold_expires_at is not None:
-            pending = _moved(pending, side, -amount_minor)
-            left = left_of(self.holds, hold_expires_at, payment, index) - amount_minor
+            pending = moved(pending, leg.side, -amount_minor)
+            left = left_of(self.holds, hold_expires_at, leg.payment, leg.number) - amount_minor
         self._trigger(
-            AccountDebited if side == "debit" else AccountCredited,
+            AccountDebited if leg.side == "debit" else AccountCredited,
             command,
             actor,
             now,
-            payment=payment,
-            index=index,
+            payment=leg.payment,
+            index=leg.number,
             amount_minor=amount_minor,
             currency=self.currency,
             from_hold=hold_expires_at is not None,
@@ -188,7 +190,7 @@ class Account(LedgerAggregate):
             pending_credit=pending[1],
             available=self.available(posted, pending),
             value_date=value_date,
-            counter_account=posting.credit if side == "debit" else posting.debit,
+            counter_account=leg.counter_account,
             reference=reference,
             carrier=carrier,
             hold_left=left,
@@ -196,63 +198,29 @@ class Account(LedgerAggregate):
         )
 
     def hold(
-        self,
-        side: Side,
-        posting: Posting,
-        *,
-        index: int,
-        payment: UUID,
-        actor: Actor,
-        now: datetime,
-        expires_at: datetime,
-        carrier: str,
+        self, leg: Leg, *, actor: Actor, now: datetime, expires_at: datetime, carrier: str
     ) -> None:
-        """Reserves one side of a posting."""
-        pending = _moved(self.pending_at(now), side, posting.amount_minor)
-        self._trigger_hold(
-            AccountHeld,
-            side,
-            posting,
-            pending,
-            index=index,
-            payment=payment,
-            command=payment,
-            actor=actor,
-            now=now,
-            expires_at=expires_at,
-            carrier=carrier,
-        )
+        """Reserves it."""
+        pending = moved(self.pending_at(now), leg.side, leg.posting.amount_minor)
+        by = (leg.payment, actor, now)
+        self._trigger_hold(AccountHeld, leg, pending, *by, expires_at=expires_at, carrier=carrier)
 
     def release(
         self,
-        side: Side,
-        posting: Posting,
+        leg: Leg,
         *,
-        index: int,
-        payment: UUID,
         command: UUID,
         actor: Actor,
         now: datetime,
         expires_at: datetime,
         reason: str,
     ) -> None:
-        """Gives back what is left of one side of a held posting: the posting's amount."""
+        """Gives back what is left of its hold: the posting's amount."""
         pending = self.pending_at(now)
         if expires_at > now:
-            pending = _moved(pending, side, -posting.amount_minor)
-        self._trigger_hold(
-            AccountReleased,
-            side,
-            posting,
-            pending,
-            index=index,
-            payment=payment,
-            command=command,
-            actor=actor,
-            now=now,
-            expires_at=expires_at,
-            reason=reason,
-        )
+            pending = moved(pending, leg.side, -leg.posting.amount_minor)
+        by = (command, actor, now)
+        self._trigger_hold(AccountReleased, leg, pending, *by, expires_at=expires_at, reason=reason)
 
     # Derived --------------------------------------------------------------------------
 
@@ -263,10 +231,7 @@ class Account(LedgerAggregate):
     def pending_at(self, now: datetime) -> Pending:
         """What is held at that time: from its deadline on, a hold counts no more."""
         pending = (self.pending_debit, self.pending_credit)
-        if self.holds:
-            for hold in expired_at(self.holds, now):
-                pending = _moved(pending, hold.side, -hold.left)
-        return pending
+        return without_expired(pending, self.holds, now) if self.holds else pending
 
     def lowering(self, pending: Pending) -> int:
         """What is held of what lowers it: of debits, where it is credit-normal."""
@@ -310,13 +275,13 @@ class Account(LedgerAggregate):
                 if event.hold_expires_at is not None and event.hold_left is not None:
                     self._hold_left(event, event.hold_expires_at, event.hold_left)
                 if self.meters and isinstance(event, AccountDebited):
-                    self._count(event)
+                    self.meters = tuple(meter.after(event) for meter in self.meters)
             case AccountHeld() | AccountReleased():
                 self._told(event)
                 held = isinstance(event, AccountHeld)
                 self._hold_left(event, event.expires_at, event.amount_minor if held else 0)
                 if self.meters and event.side == "debit":
-                    self._count(event)
+                    self.meters = tuple(meter.after(event) for meter in self.meters)
             case AccountOpened():
                 self._opened(event)
             case AccountChanged():
@@ -358,34 +323,8 @@ class Account(LedgerAggregate):
         expires_at: datetime,
         left: int,
     ) -> None:
-        if isinstance(event, AccountHold):
-            side = event.side
-        else:
-            side = "debit" if isinstance(event, AccountDebited) else "credit"
-        hold = Hold(expires_at, event.payment, event.index, side, left)
+        hold = Hold(expires_at, event.payment, event.index, event.side, left)
         self.holds = with_left(self.holds, hold)
-
-    def _count(self, event: AccountDebited | AccountHeld | AccountReleased) -> None:
-        at, payment, amount = event.timestamp, event.payment, event.amount_minor
-        match event:
-            case AccountDebited(from_hold=False):
-                self.meters = tuple(
-                    meter.debited(at, payment, amount) if meter.counts(event.carrier) else meter
-                    for meter in self.meters
-                )
-            case AccountHeld():
-                self.meters = tuple(
-                    meter.held(at, payment, amount, event.expires_at)
-                    if meter.counts(event.carrier)
-                    else meter
-                    for meter in self.meters
-                )
-            case AccountDebited():
-                self.meters = tuple(meter.captured(at, payment, amount) for meter in self.meters)
-            case AccountReleased():
-                self.meters = tuple(meter.released(at, payment, amount) for meter in self.meters)
-            case _:
-                assert_never(event)
 
     def _not_closed(self) -> None:
         if self.status == "closed":
@@ -394,10 +333,8 @@ class Account(LedgerAggregate):
     def _trigger_hold(
         self,
         event_class: type[AccountHeld] | type[AccountReleased],
-        side: Side,
-        posting: Posting,
+        leg: Leg,
         pending: Pending,
-        *,
         command: UUID,
         actor: Actor,
         now: datetime,
@@ -408,14 +345,16 @@ class Account(LedgerAggregate):
             command,
             actor,
             now,
-            side=side,
-            amount_minor=posting.amount_minor,
+            payment=leg.payment,
+            index=leg.number,
+            side=leg.side,
+            amount_minor=leg.posting.amount_minor,
             currency=self.currency,
             posted=self.posted,
             pending_debit=pending[0],
             pending_credit=pending[1],
             available=self.available(self.posted, pending),
-            counter_account=posting.credit if side == "debit" else posting.debit,
+            counter_account=leg.counter_account,
             **fields,
         )
 
@@ -435,11 +374,6 @@ class Account(LedgerAggregate):
             account=self.account,
             **fields,
         )
-
-
-def _moved(pending: Pending, side: Side, by_minor: int) -> Pending:
-    debit, credit = pending
-    return (debit + by_minor, credit) if side == "debit" else (debit, credit + by_minor)
 
 
 register_topic("tally.account", Account)

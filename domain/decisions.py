@@ -16,6 +16,7 @@ from domain.checks import Accounts, check_accounts, check_money, check_times
 from domain.events import (
     Actor,
     LedgerEvent,
+    Leg,
     PaymentCanceled,
     PaymentCaptured,
     PaymentDecided,
@@ -27,7 +28,6 @@ from domain.events import (
     PaymentSettled,
     PaymentVoided,
     Posting,
-    Side,
 )
 from domain.order import PaymentOrder, scheduled_order
 from domain.payment import Payment
@@ -254,13 +254,10 @@ def _enter(
 ) -> list[LedgerEvent]:
     """Books amounts of its postings, posting by posting, the debit first."""
     events = []
-    for index, side, posting in _sides(payment, amounts):
-        account = accounts[posting.debit if side == "debit" else posting.credit]
+    for leg in _legs(payment, amounts):
+        account = accounts[leg.account]
         account.enter(
-            side,
-            posting,
-            index=index,
-            payment=payment.id,
+            leg,
             command=command,
             actor=actor,
             now=now,
@@ -277,13 +274,10 @@ def _hold(
     payment: Payment, accounts: Accounts, expires_at: datetime, actor: Actor, now: datetime
 ) -> list[LedgerEvent]:
     events = []
-    for index, side, posting in _sides(payment, payment.left):
-        account = accounts[posting.debit if side == "debit" else posting.credit]
+    for leg in _legs(payment, payment.left):
+        account = accounts[leg.account]
         account.hold(
-            side,
-            posting,
-            index=index,
-            payment=payment.id,
+            leg,
             actor=actor,
             now=now,
             expires_at=expires_at,
@@ -304,14 +298,11 @@ def _release(
     now: datetime,
 ) -> list[LedgerEvent]:
     events = []
-    for index, side, posting in _sides(payment, amounts):
-        account = accounts[posting.debit if side == "debit" else posting.credit]
+    for leg in _legs(payment, amounts):
+        account = accounts[leg.account]
         assert payment.expires_at is not None
         account.release(
-            side,
-            posting,
-            index=index,
-            payment=payment.id,
+            leg,
             command=command,
             actor=actor,
             now=now,
@@ -322,14 +313,14 @@ def _release(
     return events
 
 
-def _sides(payment: Payment, amounts: tuple[int, ...]) -> Iterator[tuple[int, Side, Posting]]:
-    """Index, side and posting of that amount, where there is any."""
+def _legs(payment: Payment, amounts: tuple[int, ...]) -> Iterator[Leg]:
+    """Of those amounts of its postings, where there is any; the debit first."""
     for index, (posting, amount) in enumerate(zip(payment.postings, amounts, strict=True)):
         if amount:
             whole = amount == posting.amount_minor
             moved = posting if whole else posting._replace(amount_minor=amount)
-            yield index, "debit", moved
-            yield index, "credit", moved
+            yield Leg(payment.id, index, "debit", moved)
+            yield Leg(payment.id, index, "credit", moved)
 
 
 def _check_single(payment: Payment, amount: int | None) -> None:

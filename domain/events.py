@@ -40,6 +40,24 @@ class Posting(NamedTuple):
     currency: str
 
 
+class Leg(NamedTuple):
+    """One side of a posting: what a payment does on one account."""
+
+    payment: UUID
+    number: int
+    """Of the posting in its payment, from 0."""
+    side: Side
+    posting: Posting
+
+    @property
+    def account(self) -> str:
+        return self.posting.debit if self.side == "debit" else self.posting.credit
+
+    @property
+    def counter_account(self) -> str:
+        return self.posting.credit if self.side == "debit" else self.posting.debit
+
+
 class Condition(NamedTuple):
     """What must be so of an account for a payment to be decided."""
 
@@ -163,11 +181,13 @@ class AccountEntry(LedgerEvent):
 @dataclass(frozen=True)
 class AccountDebited(AccountEntry):
     TOPIC = "tally.account.debited.v1"
+    side: ClassVar[Side] = "debit"
 
 
 @dataclass(frozen=True)
 class AccountCredited(AccountEntry):
     TOPIC = "tally.account.credited.v1"
+    side: ClassVar[Side] = "credit"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ class Hold(NamedTuple):
 
 Holds = tuple[Hold, ...]
 
+Pending = tuple[int, int]
+"""What is held on the debit and on the credit side, in minor units."""
+
 
 def left_of(holds: Holds, expires_at: datetime, payment: UUID, posting: int) -> int:
     """What is still held of that posting; 0 where nothing is."""
@@ -45,6 +48,18 @@ def with_left(holds: Holds, hold: Hold) -> Holds:
 def open_at(holds: Holds, now: datetime) -> Holds:
     """Those whose deadline is still to come."""
     return holds[len(expired_at(holds, now)) :]
+
+
+def without_expired(pending: Pending, holds: Holds, now: datetime) -> Pending:
+    """What is pending when those past their deadline are left out."""
+    for hold in expired_at(holds, now):
+        pending = moved(pending, hold.side, -hold.left)
+    return pending
+
+
+def moved(pending: Pending, side: Side, by_minor: int) -> Pending:
+    debit, credit = pending
+    return (debit + by_minor, credit) if side == "debit" else (debit, credit + by_minor)
 
 
 def expired_at(holds: Holds, now: datetime) -> Holds:

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
+from domain.events import AccountDebited, AccountHeld, AccountReleased
 from domain.times import time_text
 
 Window = Literal["hour", "day", "month"]
@@ -65,6 +66,21 @@ class Meter(NamedTuple):
 
     def counts(self, carrier: str) -> bool:
         return self.limit.carrier in (None, carrier)
+
+    def after(self, event: AccountDebited | AccountHeld | AccountReleased) -> Meter:
+        """With what the event, on the debit side, does to what counts."""
+        at, payment, amount = event.timestamp, event.payment, event.amount_minor
+        match event:
+            case AccountDebited(from_hold=True):
+                return self.captured(at, payment, amount)
+            case AccountReleased():
+                return self.released(at, payment, amount)
+            case _ if not self.counts(event.carrier):
+                return self
+            case AccountDebited():
+                return self.debited(at, payment, amount)
+            case AccountHeld():
+                return self.held(at, payment, amount, event.expires_at)
 
     def debited(self, at: datetime, payment: UUID, amount: int) -> Meter:
         return self._changed(at, payment, amount=amount)

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -15,6 +16,7 @@ from api.cli.product import Product
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 2.0
 _REQUEST_TIMEOUT_S = 30.0
+_BY_THE_LINE = aiohttp.ClientTimeout(total=None, sock_read=_REQUEST_TIMEOUT_S)
 _UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -55,29 +57,65 @@ class Client:
             "Content-Type": "application/json",
         }
         url = self._url(path)
-        deadline: float | None = None
-        wait_s = _FIRST_WAIT_S
+        patience = _Patience(self._root, self._retry_for_s)
         while True:
             try:
                 async with self._session.post(url, data=body, headers=headers) as response:
                     content = await response.read()
                     status = response.status
                     # After a lost answer a replay is of the command that this client sent.
-                    known = deadline is None and "Idempotent-Replayed" in response.headers
+                    known = not patience.tried and "Idempotent-Replayed" in response.headers
                     if status < 300:
                         return Reply(status, None, known, content)
                     code = _code(content)
-                    if status < 500 and status != 429:
+                    if _is_decided(status):
                         return Reply(status, code, known, content)
                     trouble = f"it answers {status} {code}"
             except _UNREACHABLE as error:
                 trouble = str(error) or type(error).__name__
-            now = asyncio.get_running_loop().time()
-            deadline = deadline or now + self._retry_for_s
-            if now + wait_s > deadline:
-                raise CannotRun(f"{self._root} can't do its work: {trouble}")
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+            await patience.wait(trouble)
+
+    async def send_lines(self, path: str, lines: Iterable[bytes]) -> AsyncGenerator[Reply, None]:
+        """Sends commands, each with its key in it, until all are decided; gives each one's reply.
+
+        From the first that is not decided on they are sent again, in the same order. Raises
+        CannotRun as `send` does, and where they are refused as a whole.
+        """
+        left = deque(lines)
+        patience = _Patience(self._root, self._retry_for_s)
+        while left:
+            try:
+                trouble = "it does not answer every line"
+                async with aclosing(self._replies(path, left)) as replies:
+                    async for reply in replies:
+                        if not _is_decided(reply.status):
+                            trouble = f"it answers {reply.status} {reply.code}"
+                            break
+                        left.popleft()
+                        yield reply._replace(known=reply.known and not patience.tried)
+            except _UNREACHABLE as error:
+                trouble = str(error) or type(error).__name__
+            if left:
+                await patience.wait(trouble)
+
+    async def _replies(self, path: str, lines: Iterable[bytes]) -> AsyncGenerator[Reply, None]:
+        """As they come; where the connection breaks, those before have been given."""
+        headers = {"Authorization": self._bearer, "Content-Type": "application/x-ndjson"}
+        async with self._session.post(
+            self._url(path), data=b"\n".join(lines), headers=headers, timeout=_BY_THE_LINE
+        ) as response:
+            if response.status != 200:
+                code = _code(await response.read())
+                if _is_decided(response.status):
+                    raise CannotRun(f"the product answers {response.status} {code}")
+                yield Reply(response.status, code, False, b"")
+                return
+            rest = b""
+            async for some in response.content.iter_any():
+                *whole, rest = (rest + some).split(b"\n")
+                for line in whole:
+                    told = json.loads(line)
+                    yield Reply(told["status"], told.get("code"), told["replayed"], line)
 
     async def get(self, path: str) -> Any:
         """The JSON answer to a GET; raises CannotRun where there is none."""
@@ -104,6 +142,29 @@ class Client:
         return url
 
 
+class _Patience:
+    """How long to go on with a product that does not answer; each wait is longer."""
+
+    def __init__(self, root: str, retry_for_s: float) -> None:
+        self.tried = False
+        """Whether something has been sent in vain."""
+        self._root = root
+        self._retry_for_s = retry_for_s
+        self._deadline = 0.0
+        self._wait_s = _FIRST_WAIT_S
+
+    async def wait(self, trouble: str) -> None:
+        """Raises CannotRun, saying what the trouble is, where it has lasted too long."""
+        now = asyncio.get_running_loop().time()
+        if not self.tried:
+            self.tried = True
+            self._deadline = now + self._retry_for_s
+        if now + self._wait_s > self._deadline:
+            raise CannotRun(f"{self._root} can't do its work: {trouble}")
+        await asyncio.sleep(self._wait_s)
+        self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
+
+
 @asynccontextmanager
 async def connected(
     product: Product, *, connections: int = 10, retry_for_s: float = 10
@@ -116,6 +177,10 @@ async def connected(
         skip_auto_headers=("User-Agent", "Accept-Encoding"),
     ) as session:
         yield Client(session, product, retry_for_s)
+
+
+def _is_decided(status: int) -> bool:
+    return status < 500 and status != 429
 
 
 def _code(content: bytes) -> str:

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from application.event_data import DATA, EventItem, TimeText
+from application.event_data import DATA, EventItem
+from application.event_members import TimeText
 from infrastructure.kafka.topics import PARTITIONS, topics_of
 
 PROGRESS: Final = "tally.progress.v1"

@@ -33,11 +33,6 @@ class Account:
     max_balance: int | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def unlimited(self) -> bool:
-        """Whether it never refuses, so that the order of its payments decides nothing."""
-        return self.overdraft_limit is None and self.max_balance is None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:

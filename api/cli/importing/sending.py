@@ -1,19 +1,22 @@
-"""Sends the rows of a file, many at a time, and counts what became of them."""
+"""Sends the rows of a file in their order, and counts what became of them."""
 
 import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from api.cli.client import Client, Reply
 from api.cli.importing.rows import Account, Payment, Row, content_hash
-from api.cli.importing.schedule import Schedule, Ticket
 from api.cli.output import CannotRun
 
-_WINDOW_PER_CONNECTION: Final = 16
-"""How far the file is read ahead, so that a busy account does not hold up the others."""
+_PAYMENTS: Final = "/v1/payments/bulk"
+_LINES: Final = 1_000
+"""Payments of one body at most."""
+_BYTES: Final = 4 * 1024 * 1024
+"""Of one body, about: half of what the product takes."""
 _SHOWN: Final = 10
 _NOT_ALLOWED: Final = (401, 403)
 
@@ -34,8 +37,8 @@ class Outcome:
     """The first of the undecided, each with its line."""
 
 
-class _Request(NamedTuple):
-    path: str
+class _Opening(NamedTuple):
+    account: str
     key: str
     body: bytes
     as_admin: bool
@@ -44,86 +47,115 @@ class _Request(NamedTuple):
     """Whether it is what its row is about."""
 
 
-class Sender:
-    """Rows that share an account are sent in order, each when the one before is decided.
+class _Line(NamedTuple):
+    body: bytes
+    line: int
+    counted: bool
 
-    An account without limits can't refuse, so the order of its payments decides nothing: they
-    wait for its opening only, or every row would wait for the clearing account of the last.
-    """
+
+class Sender:
+    """Payments go by the line, in the order of the file; accounts are opened before them, many at
+    a time, while the payments before are under way."""
 
     def __init__(self, client: Client) -> None:
         self.outcome = Outcome()
         self._client = client
-        self._queue: asyncio.Queue[Ticket[_Request] | None] = asyncio.Queue()
-        self._schedule: Schedule[_Request] = Schedule(self._queue.put_nowait)
         self._opened: set[str] = set()
-        self._unlimited: set[str] = set()
+        self._openings: list[_Opening] = []
+        self._payments: list[_Line] = []
+        self._bytes = 0
+        self._named: set[str] = set()
+        """The accounts of `_payments`."""
+        self._under_way: asyncio.Task[None] | None = None
+        self._named_under_way: set[str] = set()
 
     async def send(self, rows: Iterable[Row], connections: int) -> None:
         """Sends them all. Raises Malformed, or CannotRun where the product does not decide."""
-        room = asyncio.Semaphore(connections * _WINDOW_PER_CONNECTION)
-        senders = [asyncio.create_task(self._send_ready(room)) for _ in range(connections)]
-        feeder = asyncio.create_task(self._feed(rows, room, connections))
         try:
-            await asyncio.gather(feeder, *senders)
+            for row in rows:
+                for step in row.steps:
+                    await self._add(step, row.line, step is row.steps[-1], connections)
+            await self._flush(connections)
+            await self._arrived()
         finally:
-            for task in (feeder, *senders):
+            if self._under_way:
+                self._under_way.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await self._under_way
+
+    async def _add(
+        self, step: Account | Payment, line: int, counted: bool, connections: int
+    ) -> None:
+        if isinstance(step, Payment):
+            body = _payment_line(step)
+            self._payments.append(_Line(body, line, counted))
+            self._bytes += len(body)
+            self._named |= {step.debit, step.credit}
+            if len(self._payments) == _LINES or self._bytes > _BYTES:
+                await self._flush(connections)
+        elif (opening := _opening(step, line, counted)).key not in self._opened:
+            if step.id in self._named:
+                await self._flush(connections)  # a payment before it finds no such account
+            self._opened.add(opening.key)
+            self._openings.append(opening)
+        elif counted:
+            self.outcome.rows += 1
+
+    async def _flush(self, connections: int) -> None:
+        """Opens the accounts at hand, then sets the payments on their way."""
+        openings, payments, named = self._openings, self._payments, self._named
+        self._openings, self._payments, self._named, self._bytes = [], [], set(), 0
+        if any(opening.account in self._named_under_way for opening in openings):
+            await self._arrived()
+        await self._open(openings, connections)
+        await self._arrived()
+        if payments:
+            self._named_under_way = named
+            self._under_way = asyncio.create_task(self._pay(payments))
+
+    async def _arrived(self) -> None:
+        """Waits for the payments that are under way."""
+        if self._under_way:
+            await self._under_way
+        self._under_way = None
+        self._named_under_way = set()
+
+    async def _open(self, openings: Iterable[_Opening], connections: int) -> None:
+        waiting = iter(openings)
+
+        async def some() -> None:
+            for opening in waiting:
+                reply = await self._client.send(
+                    "/v1/accounts", opening.key, opening.body, as_admin=opening.as_admin
+                )
+                if reply.status in _NOT_ALLOWED:
+                    raise CannotRun(
+                        f"the product answers {reply.status} {reply.code}: check the key"
+                    )
+                decided = reply.ok or reply.code == "account_exists"
+                self._count(opening, reply, decided=decided, pays=False)
+
+        tasks = [asyncio.create_task(some()) for _ in range(connections)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(feeder, *senders, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _feed(self, rows: Iterable[Row], room: asyncio.Semaphore, connections: int) -> None:
-        for row in rows:
-            for step in row.steps:
-                counted = step is row.steps[-1]
-                if isinstance(step, Payment):
-                    await room.acquire()
-                    self._add_payment(step, row.line, counted)
-                elif (request := _opening(step, row.line, counted)).key not in self._opened:
-                    await room.acquire()
-                    self._opened.add(request.key)
-                    self._schedule.add(request, lanes=(step.id,))
-                    if step.unlimited:
-                        self._unlimited.add(step.id)
-                elif counted:
-                    self.outcome.rows += 1
-        for _ in range(connections * _WINDOW_PER_CONNECTION):
-            await room.acquire()
-        for _ in range(connections):
-            self._queue.put_nowait(None)
+    async def _pay(self, payments: list[_Line]) -> None:
+        lines = iter(payments)
+        async for reply in self._client.send_lines(_PAYMENTS, [each.body for each in payments]):
+            decided = reply.ok or (reply.status == 422 and reply.code != "idempotency_key_reused")
+            self._count(next(lines), reply, decided=decided, pays=True)
 
-    def _add_payment(self, payment: Payment, line: int, counted: bool) -> None:
-        accounts = {payment.debit, payment.credit}
-        free = accounts & self._unlimited
-        request = _Request(
-            "/v1/payments", payment.key, _payment_body(payment), False, line, counted
-        )
-        self._schedule.add(request, lanes=accounts - free, after=free)
-
-    async def _send_ready(self, room: asyncio.Semaphore) -> None:
-        while (ticket := await self._queue.get()) is not None:
-            request = ticket.work
-            reply = await self._client.send(
-                request.path, request.key, request.body, as_admin=request.as_admin
-            )
-            self._count(request, reply)
-            self._schedule.done(ticket)
-            room.release()
-
-    def _count(self, request: _Request, reply: Reply) -> None:
-        if reply.status in _NOT_ALLOWED:
-            raise CannotRun(f"the product answers {reply.status} {reply.code}: check the key")
+    def _count(self, sent: _Opening | _Line, reply: Reply, *, decided: bool, pays: bool) -> None:
         outcome = self.outcome
-        pays = request.path == "/v1/payments"
-        decided = (
-            reply.ok
-            or (pays and reply.status == 422 and reply.code != "idempotency_key_reused")
-            or (not pays and reply.code == "account_exists")
-        )
         if not decided:
             outcome.undecided += 1
             if len(outcome.shown) < _SHOWN:
-                outcome.shown.append(f"line {request.line}: {reply.code}")
-        if not request.counted:
+                outcome.shown.append(f"line {sent.line}: {reply.code}")
+        if not sent.counted:
             return
         outcome.rows += 1
         if decided and reply.known:
@@ -134,7 +166,7 @@ class Sender:
             outcome.settled += 1
 
 
-def _opening(account: Account, line: int, counted: bool) -> _Request:
+def _opening(account: Account, line: int, counted: bool) -> _Opening:
     body = _encoded(
         id=account.id,
         currency=account.currency,
@@ -146,10 +178,10 @@ def _opening(account: Account, line: int, counted: bool) -> _Request:
     key = f"import-account-{content_hash(body.decode())}"
     # A client may open accounts without an overdraft only.
     as_admin = account.overdraft_limit != 0
-    return _Request("/v1/accounts", key, body, as_admin, line, counted)
+    return _Opening(account.id, key, body, as_admin, line, counted)
 
 
-def _payment_body(payment: Payment) -> bytes:
+def _payment_line(payment: Payment) -> bytes:
     members: dict[str, Any] = {
         "carrier": payment.carrier,
         "reference": payment.reference,
@@ -163,7 +195,7 @@ def _payment_body(payment: Payment) -> bytes:
         "currency": payment.currency,
     }
     sent = {name: value for name, value in members.items() if value is not None}
-    return _encoded(postings=[posting], **sent)
+    return _encoded(idempotency_key=payment.key, postings=[posting], **sent)
 
 
 def _encoded(**members: Any) -> bytes:

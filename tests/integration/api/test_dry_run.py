@@ -77,8 +77,10 @@ def test_a_key_that_is_given_is_looked_up_but_not_used_up(api: Api) -> None:
     assert known.headers["Idempotent-Replayed"] == "true"
     reused = api.post("/v1/payments?dry_run=true", one_posting("cash", "alice", 6), key="k")
     assert reused.json()["code"] == "idempotency_key_reused"
-    wrong = api.post("/v1/payments?dry_run=true", body, key="a b")
-    assert wrong.json()["code"] == "invalid_request"
+    for sent, code in (("a b", "invalid_request"), ("", "idempotency_key_missing")):
+        headers = {"Idempotency-Key": sent}
+        wrong = api.post("/v1/payments?dry_run=true", body, key=None, headers=headers)
+        assert wrong.json()["code"] == code
 
 
 @pytest.mark.parametrize("parameter", ["?dry_run=false", ""])

@@ -74,7 +74,7 @@ def test_each_paysim_type_moves_money_between_its_own_two_accounts(
 def test_clearing_accounts_are_debit_normal_and_unlimited_customers_are_not(tmp_path: Path) -> None:
     opened = {account.id: account for account in accounts(paysim_of(tmp_path, cash_out("5")))}
     assert opened["clearing:cash"].normal_side == "debit"
-    assert opened["clearing:cash"].unlimited
+    assert opened["clearing:cash"].overdraft_limit is None
     assert opened["customers:C1"].overdraft_limit == 0
 
 
@@ -117,7 +117,7 @@ def test_our_csv_has_accounts_and_payments_in_one_file(tmp_path: Path) -> None:
     )
     cash, alice = accounts(rows)
     assert cash.normal_side == "debit"
-    assert cash.unlimited
+    assert (cash.overdraft_limit, cash.max_balance) == (None, None)
     assert (alice.normal_side, alice.overdraft_limit, alice.max_balance) == ("credit", 0, None)
     (payment,) = payments(rows)
     assert (payment.key, payment.amount_minor) == ("import-p-1", 1050)
