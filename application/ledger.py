@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 from typing import Any, cast
 from uuid import UUID
 
@@ -51,6 +52,10 @@ from domain.payment import Payment
 
 MAX_CATCH_UP_EVENTS = 10_000
 """Behind by more than this, an empty cache is cheaper than the events in between."""
+
+
+NEAR = 20
+"""To read so many events too many is cheaper than to ask the store once more."""
 
 
 class OrderedEventStore(EventStore[UUID]):
@@ -126,7 +131,8 @@ class Ledger(Application[UUID]):
                 self._snapshots.consider(account.id, account.version)
             for payment in batch.payments.values():
                 self._keep(payment)
-        return [self._answer(decision) for decision in batch.decisions]
+        known = self._read_known(batch.decisions)
+        return [self._answer(decision, known) for decision in batch.decisions]
 
     def _begin(self, commands: Sequence[Command], in_doubt: Collection[UUID]) -> Batch:
         """A batch at the end of the store, with every account and payment it needs at hand."""
@@ -217,25 +223,40 @@ class Ledger(Application[UUID]):
 
     # Answering ------------------------------------------------------------------------
 
-    def _answer(self, decision: Decision) -> Answer | Exception:
+    def _answer(self, decision: Decision, known: Mapping[int, Recorded]) -> Answer | Exception:
         match decision:
             case Decided(first, events, payment, replayed):
                 record = [Recorded(first + n, event) for n, event in enumerate(events)]
                 return answer(record, payment, replayed=replayed)
             case Known(first, replayed):
-                return answer(*self._known(first), replayed=replayed)
+                return answer(*self._known(first, known), replayed=replayed)
             case Together(decisions):
-                lines = [self._answer(each) for each in decisions]
+                lines = [self._answer(each, known) for each in decisions]
                 last = max((line.position for line in lines if isinstance(line, Answer)), default=0)
                 return Answer({}, None, last, replayed=False, lines=lines)
             case _:
                 return decision
 
-    def _known(self, first: Recorded) -> tuple[list[Recorded], Payment | None]:
+    def _read_known(self, decisions: Iterable[Decision]) -> dict[int, Recorded]:
+        """By position, what follows the first event of new payments decided before: those of a
+        body that is sent again stand side by side, and are read at once."""
+        each = chain.from_iterable(
+            one.decisions if isinstance(one, Together) else (one,) for one in decisions
+        )
+        spans = sorted({_following(one.first) for one in each if isinstance(one, Known)})
+        read: dict[int, Recorded] = {}
+        for first, last in _merged(span for span in spans if span[0] <= span[1]):
+            read |= {one.position: one for one in self._read(first, last)}
+        return read
+
+    def _known(
+        self, first: Recorded, known: Mapping[int, Recorded]
+    ) -> tuple[list[Recorded], Payment | None]:
         """All events of a command decided before, and its payment as it was right after it."""
         position, event = first
         if not isinstance(event, CommandDecided):
-            record = self._read(position, position + record_length(event) - 1)
+            after, last = _following(first)
+            record = [first, *(known[place] for place in range(after, last + 1))]
             return record, cast(Payment, event.mutate(None))
         if event.payment is None or event.refusal:
             return [first], None
@@ -254,6 +275,22 @@ class Ledger(Application[UUID]):
         return [
             Recorded(one.id, cast(LedgerEvent, self.mapper.to_domain_event(one))) for one in stored
         ]
+
+
+def _following(first: Recorded) -> tuple[int, int]:
+    """The positions of a new payment's events after its first: from and to."""
+    return first.position + 1, first.position + record_length(first.event) - 1
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same positions in fewer spans; those given are in order."""
+    merged: list[tuple[int, int]] = []
+    for after, until in spans:
+        if merged and after - merged[-1][1] <= NEAR:
+            merged[-1] = merged[-1][0], until
+        else:
+            merged.append((after, until))
+    return merged
 
 
 def _payment(held: object) -> Payment | None:

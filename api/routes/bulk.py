@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import Match
+from starlette.types import Scope
 
 from api import examples
 from api.answer_models import BulkAnswer
@@ -26,7 +29,17 @@ from api.problems import Problem
 from api.requests import read_flag
 from application.answers import Answer
 
-router = APIRouter(tags=["payments"])
+
+class WholePath(APIRoute):
+    """Takes every method of its path, to say which it has: else GET /v1/payments/bulk would read
+    a payment of that id."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return Match.FULL if match is Match.PARTIAL else match, child
+
+
+router = APIRouter(tags=["payments"], route_class=WholePath)
 
 _AT_ONCE: Final = 200
 """Lines that are written in one piece."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple, assert_never, get_args
 from uuid import UUID
 
 from domain.events import (
@@ -35,13 +35,9 @@ from projections.feed import Record
 Step = PaymentCaptured | PaymentVoided | PaymentExpired | PaymentRefunded | PaymentCanceled
 """What becomes of a payment there is."""
 
-_STEPS: Final = (
-    PaymentCaptured,
-    PaymentVoided,
-    PaymentExpired,
-    PaymentRefunded,
-    PaymentCanceled,
-)
+_LATER: Final = frozenset(get_args(Step))
+_OUTCOMES: Final = frozenset({PaymentSettled, PaymentRefused})
+"""What begins a payment, or becomes of a scheduled one."""
 
 
 class Made(NamedTuple):
@@ -93,10 +89,9 @@ class Folded:
 def needed(records: Iterable[Record]) -> set[UUID]:
     """Payments whose state before the batch the fold may ask for."""
     return {
-        record.event.originator_id
-        for record in records
-        if isinstance(record.event, _STEPS)
-        or (isinstance(record.event, PaymentDecided) and record.event.originator_version > 1)
+        event.originator_id
+        for _, _, _, event in records
+        if type(event) in _LATER or (type(event) in _OUTCOMES and event.originator_version > 1)
     }
 
 

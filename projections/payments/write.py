@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from msgspec.json import encode
 from psycopg import Connection
-from psycopg.types.json import Json
 
 from projections.feed import Record
 from projections.payments.fold import Folded, State, fold, needed
@@ -31,10 +31,11 @@ WHERE p.id = n.id
 _PAYMENTS = """tally_read.payments{g} (created_position, id, mode, carrier, reference, created_at,
     metadata, expires_at, execute_at, refund_of,
     position, state, value_date, postings, captured, refunded, refusal, expired)"""
-STATE_TYPES = ("int8", "text", "date", "json", "json", "json", "json", "bool")
+# Columns of JSON are written as the text they are: psycopg's own way for them takes a fifth of all.
+STATE_TYPES = ("int8", "text", "date", "text", "text", "text", "text", "bool")
 _PAYMENTS_TYPES = (
     *("int8", "uuid", "text", "text", "text", "timestamptz"),
-    *("json", "timestamptz", "timestamptz", "uuid"),
+    *("text", "timestamptz", "timestamptz", "uuid"),
     *STATE_TYPES,
 )
 _ACCOUNTS = "tally_read.payments_accounts{g} (account, created_position)"
@@ -77,12 +78,16 @@ def state_row(state: State) -> tuple[Any, ...]:
         position,
         name,
         value_date,
-        Json(postings),
-        Json(captured),
-        Json(refunded),
-        refusal and Json(refusal),
+        _json(postings),
+        _json(captured),
+        _json(refunded),
+        None if refusal is None else _json(refusal),
         expired,
     )
+
+
+def _json(value: Any) -> str:
+    return encode(value).decode()
 
 
 def _made_rows(folded: Folded) -> Iterator[tuple[Any, ...]]:
@@ -90,4 +95,4 @@ def _made_rows(folded: Folded) -> Iterator[tuple[Any, ...]]:
     for made in folded.made:
         *before, metadata, expires_at, execute_at, refund_of = made
         state = state_row(folded.states.pop(made.id))
-        yield (*before, Json(metadata), expires_at, execute_at, refund_of, *state)
+        yield (*before, _json(metadata), expires_at, execute_at, refund_of, *state)

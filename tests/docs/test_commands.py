@@ -33,7 +33,6 @@ NOT_RUN = {
     "TALLY_OWNER_DSN=": "the same, in parts; tests/e2e starts each part on its own",
     "install -m 600 .env": "begins what needs Docker; tests/unit/test_compose.py checks the files",
     "docker-compose": "needs Docker and its images; the same test checks each command",
-    "cat > bulk.ndjson": "has no route yet",
     "export TALLY_KAFKA_": "needs a Kafka of the reader's; tests/integration runs one",
 }
 """How blocks begin that are not run, each with the reason."""

@@ -235,3 +235,29 @@ def test_a_small_cache_and_snapshots_change_nothing(fresh_store: Store) -> None:
         (answer,) = commit(ledger, payment("all", ("alice", "cash", 26)))
     assert isinstance(answer, Answer)
     assert answer.refusal is None
+
+
+def test_what_was_decided_before_is_answered_by_a_few_reads_and_alike(ledger: Ledger) -> None:
+    """Payments of several lengths, settled, held and refused, with others' events in between."""
+    commands = [
+        payment(f"p{n}", *[("alice", "cash", 1)] * (n % 3 + 1), mode=("settle", "hold")[n % 2])
+        for n in range(30)
+    ] + [payment("too much", ("alice", "cash", 1000))]
+    first = commit(ledger, *commands[:15])
+    for n in range(5):
+        commit(ledger, *[opened(f"o{n}-{m}", f"other{n}-{m}") for m in range(n * 10)])
+    first += commit(ledger, *commands[15:])
+    reads: list[tuple[int, int]] = []
+    read = ledger.store.read
+
+    def counted(start: int, end: int) -> Any:
+        reads.append((start, end))
+        return read(start, end)
+
+    ledger.store.read = counted  # type: ignore[method-assign]
+    again = commit(ledger, *commands)
+    assert len(reads) <= 3
+    for one, other in zip(first, again, strict=True):
+        assert isinstance(one, Answer)
+        assert isinstance(other, Answer)
+        assert other == one._replace(replayed=True)

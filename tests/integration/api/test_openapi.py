@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
 from api.problems import DETAILS, STATUS
-from tests.fixtures.fix_api import Api
+from tests.fixtures.fix_api import Api, one_posting
 
 PROBLEM = "application/problem+json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -160,6 +161,48 @@ def test_answers_are_what_their_schemas_say(shared_api: Api, document: dict[str,
     )
     assert problems.is_valid(refused.json())
     assert problems.is_valid(shared_api.get("/v1/accounts?limit=x").json())
+
+
+def test_answers_to_steps_and_lines_are_what_their_schemas_say(
+    shared_api: Api, document: dict[str, Any]
+) -> None:
+    shared_api.open("steps:cash", overdraft_limit=None)
+    shared_api.open("steps:alice")
+    limits = [{"window": "month", "max_amount": 100, "carrier": "nfc"}]
+    body = one_posting("steps:cash", "steps:alice", 5)
+    hold = {**body, "mode": "hold"}
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    held, other = (shared_api.post("/v1/payments", hold) for _ in range(2))
+    scheduled = shared_api.post("/v1/payments", {**body, "execute_at": tomorrow})
+    changed = shared_api.send("PATCH", "/v1/accounts/steps:alice", {"limits": limits}, role="admin")
+    answers = [("/v1/payments", held), ("/v1/payments", scheduled), ("/v1/accounts/{id}", changed)]
+    for verb, payment in (
+        ("capture", held),
+        ("refunds", held),
+        ("void", other),
+        ("cancel", scheduled),
+    ):
+        path = f"/v1/payments/{payment.json()['id']}/{verb}"
+        answers.append((f"/v1/payments/{{id}}/{verb}", shared_api.post(path, {})))
+    for path, answer in answers:
+        assert answer.status_code < 300, (path, answer.text)
+        method = "patch" if path == "/v1/accounts/{id}" else "post"
+        response = document["paths"][path][method]["responses"][str(answer.status_code)]
+        part = response["content"]["application/json"]["schema"]
+        validator = jsonschema_rs.Draft202012Validator(schema(document, part))
+        assert [error.message for error in validator.iter_errors(answer.json())] == [], path
+    lines = shared_api.post(
+        "/v1/payments/bulk",
+        content=json.dumps({**body, "idempotency_key": "line"}).encode() + b"\n{}",
+        headers={"Content-Type": "application/x-ndjson"},
+        key=None,
+    )
+    operation = document["paths"]["/v1/payments/bulk"]["post"]
+    part = operation["responses"]["200"]["content"]["application/x-ndjson"]["schema"]["x-line"]
+    validator = jsonschema_rs.Draft202012Validator(schema(document, part))
+    told = [json.loads(line) for line in lines.content.splitlines()]
+    assert [one["status"] for one in told] == [201, 400]
+    assert all(validator.is_valid(one) for one in told)
 
 
 def test_every_code_has_a_status_and_says_what_to_do() -> None:

@@ -53,7 +53,7 @@ class Place:
 @pytest.fixture
 def place(fresh_store: Store) -> Iterator[Place]:
     clock = Clock()
-    with an_api(fresh_store, clock=clock) as api:
+    with an_api(fresh_store, clock=clock, sweeps=False) as api:
         yield Place(api, clock)
 
 

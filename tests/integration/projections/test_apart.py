@@ -18,7 +18,7 @@ from domain.events import CommandDecided
 from projections.accounts import queries as accounts
 from projections.balances import queries as balances
 from projections.feed import Record
-from projections.generation import Halted, OtherFeed, connect, live_generation
+from projections.generation import Generation, Halted, OtherFeed, connect, live_generation
 from projections.ownership import Ownership
 from projections.payments import queries as payments
 from projections.reading import View
@@ -90,7 +90,11 @@ async def sums(view: View) -> dict[str, Any]:
 
 
 async def listed(view: View) -> dict[str, Any]:
-    return {"payments": (await payments.payments(view, now=START, limit=500)).items}
+    times = [START, START + timedelta(hours=1), START + timedelta(days=9)]
+    return {
+        "payments": [(await payments.payments(view, now=time, limit=500)).items for time in times],
+        "held": (await payments.payments(view, state="held", now=START, limit=500)).items,
+    }
 
 
 READS = {"accounts": everything, "balances": sums, "payments": listed}
@@ -102,8 +106,7 @@ def test_what_is_read_is_what_was_at_the_watermark(
 ) -> None:
     """Partitions are moved on one by one, at random; a second read model stands still at each
     watermark on the way."""
-    history = busy(60) if name == "payments" else Life(100).history
-    chance = random.Random(1)
+    history, chance = Life(100).history, random.Random(1)
     feed, dsn = PartedFeed(history), fresh_store.app_dsn
     other = new_store()
     history.store(other.app_dsn)
@@ -114,7 +117,9 @@ def test_what_is_read_is_what_was_at_the_watermark(
     ):
         whole = live_generation(connection, PROJECTIONS[name], feed)
         parts = {partition: whole.of([partition]) for partition in range(feed.partitions)}
-        reference = live_generation(still, PROJECTIONS[name], straight)
+        # It keeps what rows were, too: at a watermark within a command they are not yet changed.
+        start = live_generation(still, PROJECTIONS[name], straight)
+        reference = Generation(still, PROJECTIONS[name], start.number, start.marks, apart=True)
         looks = 0
         while (watermark := min(part.watermark for part in parts.values())) < history.end:
             behind = min(parts.values(), key=lambda part: part.watermark)

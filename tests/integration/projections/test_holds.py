@@ -41,7 +41,6 @@ from tests.fixtures.fix_projections import (
     viewing,
 )
 
-OURS = ("accounts", "balances", "statements")
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -320,7 +319,7 @@ def test_holds_that_ended_in_time_are_in_nobodys_way(
 # Rebuilds and partitions ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", PROJECTIONS)
 @pytest.mark.parametrize("parted", [False, True])
 def test_a_rebuild_equals_what_was_kept_batch_by_batch(
     fresh_store: Store, name: str, parted: bool
