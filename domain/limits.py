@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, assert_never
 from uuid import UUID
 
 from domain.events import AccountDebited, AccountHeld, AccountReleased
@@ -81,6 +81,8 @@ class Meter(NamedTuple):
                 return self.debited(at, payment, amount)
             case AccountHeld():
                 return self.held(at, payment, amount, event.expires_at)
+            case _:
+                assert_never(event)
 
     def debited(self, at: datetime, payment: UUID, amount: int) -> Meter:
         return self._changed(at, payment, amount=amount)

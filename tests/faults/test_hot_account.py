@@ -103,7 +103,7 @@ def test_a_hot_account_is_ready_at_once_after_a_restart(
             took_s, read = first_command(ledger, f"restart-{restart}")
             took.append(took_s)
             assert not any(fetched.unread for fetched in read)
-            loaded = sum(len(fetched.of_accounts) for fetched in read)
+            loaded = sum(len(fetched.of_streams) for fetched in read)
             assert loaded <= 2 * (2 * INTERVAL), "both accounts from about their last snapshots"
             assert any(snapshot.stream == HOT for f in read for snapshot in f.snapshots)
     figure("events of the hot account", events)
