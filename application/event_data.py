@@ -109,42 +109,35 @@ class EntryData(Struct, frozen=True, gc=False):
     hold_expires_at: ExpiresAt | UnsetType = UNSET
 
 
-class HeldData(Struct, frozen=True, gc=False):
+class HoldData(Struct, frozen=True, gc=False):
+    """What both events of a hold tell."""
+
+    account: AccountId
+    payment: PaymentId
+    index: PostingIndex
+    side: HoldSide
+    amount: Amount
+    currency: Currency
+    posted: Balance
+    pending_debit: Pending
+    pending_credit: Pending
+    available: Available
+    expires_at: ExpiresAt
+    counter_account: CounterAccount
+
+
+class HeldData(HoldData, frozen=True, gc=False):
     """One side of a held posting, with the account's balances right after it.
 
     What is pending is as of the recorded time: holds past their deadline are left out.
     """
 
-    account: AccountId
-    payment: PaymentId
-    index: PostingIndex
-    side: HoldSide
-    amount: Amount
-    currency: Currency
-    posted: Balance
-    pending_debit: Pending
-    pending_credit: Pending
-    available: Available
-    expires_at: ExpiresAt
-    counter_account: CounterAccount
     carrier: Carrier
 
 
-class ReleasedData(Struct, frozen=True, gc=False):
+class ReleasedData(HoldData, frozen=True, gc=False):
     """All that was left of one side of a held posting is held no more."""
 
-    account: AccountId
-    payment: PaymentId
-    index: PostingIndex
-    side: HoldSide
-    amount: Amount
-    currency: Currency
-    posted: Balance
-    pending_debit: Pending
-    pending_credit: Pending
-    available: Available
-    expires_at: ExpiresAt
-    counter_account: CounterAccount
     reason: Annotated[
         str,
         Meta(

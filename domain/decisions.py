@@ -7,11 +7,12 @@ payment there is), before anything has changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from domain.account import Account
 from domain.checks import Accounts, check_accounts, check_money, check_times
 from domain.events import (
     Actor,
@@ -253,9 +254,8 @@ def _enter(
     now: datetime,
 ) -> list[LedgerEvent]:
     """Books amounts of its postings, posting by posting, the debit first."""
-    events = []
-    for leg in _legs(payment, amounts):
-        account = accounts[leg.account]
+
+    def enter(account: Account, leg: Leg) -> None:
         account.enter(
             leg,
             command=command,
@@ -266,25 +266,17 @@ def _enter(
             carrier=payment.carrier,
             hold_expires_at=payment.expires_at,
         )
-        events += account.collect()
-    return events
+
+    return _on_each(payment, amounts, accounts, enter)
 
 
 def _hold(
     payment: Payment, accounts: Accounts, expires_at: datetime, actor: Actor, now: datetime
 ) -> list[LedgerEvent]:
-    events = []
-    for leg in _legs(payment, payment.left):
-        account = accounts[leg.account]
-        account.hold(
-            leg,
-            actor=actor,
-            now=now,
-            expires_at=expires_at,
-            carrier=payment.carrier,
-        )
-        events += account.collect()
-    return events
+    def hold(account: Account, leg: Leg) -> None:
+        account.hold(leg, actor=actor, now=now, expires_at=expires_at, carrier=payment.carrier)
+
+    return _on_each(payment, payment.left, accounts, hold)
 
 
 def _release(
@@ -297,18 +289,28 @@ def _release(
     actor: Actor,
     now: datetime,
 ) -> list[LedgerEvent]:
-    events = []
+    expires_at = payment.expires_at
+    assert expires_at is not None
+
+    def release(account: Account, leg: Leg) -> None:
+        account.release(
+            leg, command=command, actor=actor, now=now, expires_at=expires_at, reason=reason
+        )
+
+    return _on_each(payment, amounts, accounts, release)
+
+
+def _on_each(
+    payment: Payment,
+    amounts: tuple[int, ...],
+    accounts: Accounts,
+    act: Callable[[Account, Leg], None],
+) -> list[LedgerEvent]:
+    """The events of both accounts of each posting, in order."""
+    events: list[LedgerEvent] = []
     for leg in _legs(payment, amounts):
         account = accounts[leg.account]
-        assert payment.expires_at is not None
-        account.release(
-            leg,
-            command=command,
-            actor=actor,
-            now=now,
-            expires_at=payment.expires_at,
-            reason=reason,
-        )
+        act(account, leg)
         events += account.collect()
     return events
 
