@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection
-from psycopg.errors import UndefinedTable
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -108,7 +108,7 @@ class Reader:
                 if standing is None:
                     raise ReadModelMissing(projection)
                 yield View(connection, standing.generation, standing.position, standing.recorded_at)
-        except UndefinedTable as error:
+        except (UndefinedTable, UndefinedColumn) as error:  # gone, or an older version's
             raise ReadModelMissing(projection) from error
 
     async def standings(self, projections: list[str]) -> dict[str, Standing]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from psycopg import Connection
-from psycopg.errors import UndefinedTable
 
 from projections.feed import Record
 
@@ -49,6 +49,9 @@ def sql(template: str, generation: int) -> bytes:
 
 def create_tables(connection: Connection[Any], projection: Projection, generation: int) -> None:
     _run(connection, projection, generation, "table.sql")
+    for name in projection.tables:
+        comment = f"COMMENT ON TABLE tally_read.{name}{{g}} IS '{_shape(projection)}'"
+        connection.execute(sql(comment, generation))
 
 
 def create_indexes(connection: Connection[Any], projection: Projection, generation: int) -> None:
@@ -62,13 +65,16 @@ def drop_tables(connection: Connection[Any], projection: Projection, generation:
 
 
 def tables_exist(connection: Connection[Any], projection: Projection, generation: int) -> bool:
-    try:
-        with connection.transaction():
-            for name in projection.tables:
-                connection.execute(sql(f"SELECT 1 FROM tally_read.{name}{{g}} LIMIT 0", generation))
-    except UndefinedTable:
-        return False
-    return True
+    """Whether all are there in the shape that this version gives them: an older one's are not."""
+    found = connection.execute(
+        "SELECT bool_and(obj_description(to_regclass(name), 'pg_class') IS NOT DISTINCT FROM %s)"
+        " FROM unnest(%s::text[]) AS name",
+        (
+            _shape(projection),
+            [f"tally_read.{name}_g{generation}" for name in projection.tables],
+        ),
+    ).fetchone()
+    return found == (True,)
 
 
 def summary(
@@ -106,6 +112,13 @@ def numbers(values: Iterable[int | None]) -> str:
 def times(values: Iterable[datetime]) -> str:
     """An array of times as PostgreSQL reads it, as `numbers` are."""
     return "{" + ",".join([value.isoformat() for value in values]) + "}"
+
+
+@cache
+def _shape(projection: Projection) -> str:
+    """What its tables and indexes are made by, in short."""
+    files = (projection.folder / "table.sql", projection.folder / "indexes.sql")
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def _run(connection: Connection[Any], projection: Projection, generation: int, file: str) -> None:

@@ -52,7 +52,7 @@ async def list_payments(request: Request, query: Annotated[PaymentsQuery, Query(
     async with parts.reads.at("payments", needed(query), deadline_of(request)) as view:
         page = await queries.payments(
             view,
-            now=parts.clock(),
+            now=parts.reads.now(view),
             account=query.account,
             reference=query.reference,
             state=query.state,
@@ -89,7 +89,7 @@ async def get_payment(
         payment,
         needed(query),
         deadline_of(request),
-        lambda view: queries.payment(view, payment, now=parts.clock()),
+        lambda view: queries.payment(view, payment, now=parts.reads.now(view)),
     )
     return read(found, position)
 
@@ -124,7 +124,7 @@ async def get_timeline(
         payment,
         needed(query),
         deadline_of(request),
-        lambda view: queries.payment(view, payment, now=parts.clock()),
+        lambda view: queries.payment(view, payment, now=parts.reads.now(view)),
     )
     found = [
         one

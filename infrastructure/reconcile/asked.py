@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from domain.events import (
+    AccountChanged,
+    AccountClosed,
     AccountCredited,
     AccountDebited,
+    AccountFrozen,
     AccountHold,
+    AccountOpened,
+    AccountUnfrozen,
     CommandDecided,
     LedgerEvent,
     PaymentRefunded,
@@ -16,6 +21,16 @@ from domain.events import (
 
 if TYPE_CHECKING:
     from infrastructure.reconcile.payments import Amounts, PaymentReplay
+
+
+_NAMES: Final[dict[type[LedgerEvent], str]] = {
+    AccountOpened: "open_account",
+    AccountChanged: "change_account",
+    AccountFrozen: "freeze_account",
+    AccountUnfrozen: "unfreeze_account",
+    AccountClosed: "close_account",
+}
+"""Of the commands on accounts that record something of them."""
 
 
 class Asked(NamedTuple):
@@ -58,6 +73,13 @@ def record(payment: PaymentReplay, name: str) -> Asked:
     """The client's command on the payment, recorded under its key."""
     told = {"name": name, "payment": payment.id, "outcome": "accepted"}
     return Asked(CommandDecided, told | dict.fromkeys(("account", "account_after", "refusal")))
+
+
+def account_record(event: LedgerEvent) -> Asked:
+    """The command by which an account was opened or changed."""
+    told = {"name": _NAMES[type(event)], "account": getattr(event, "account", None)}
+    told |= {"outcome": "accepted"}
+    return Asked(CommandDecided, told | dict.fromkeys(("payment", "refusal")))
 
 
 def refunds(payment: PaymentReplay) -> list[Asked]:

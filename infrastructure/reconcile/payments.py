@@ -125,7 +125,7 @@ class PaymentReplay:
             self.captured,
             self.refunded,
             tuple(sorted(self.metadata.items())),
-            json.dumps(self.refusal, sort_keys=True),
+            refusal_text(self.refusal),
         )
 
     def undone(self, amounts: Amounts) -> tuple[Posting, ...]:
@@ -264,6 +264,11 @@ class PaymentReplay:
         check(event.released == self.left, f"released {event.released}, should be {self.left}")
         self.state = "settled" if any(self.captured) else reason
         return asked.holds(self, event.released, AccountReleased, reason=reason)
+
+
+def refusal_text(refusal: dict[str, Any] | None) -> str | None:
+    """The same for the same members, in whatever order."""
+    return None if refusal is None else json.dumps(refusal, sort_keys=True)
 
 
 def _sums(before: Amounts, more: Amounts) -> Amounts:

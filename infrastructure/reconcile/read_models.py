@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -13,7 +12,7 @@ from domain.events import AccountOpened, PaymentDecided
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile.accounts import AccountReplay, Rows, opened_account
 from infrastructure.reconcile.holds import Row
-from infrastructure.reconcile.payments import PaymentReplay
+from infrastructure.reconcile.payments import PaymentReplay, refusal_text
 from infrastructure.reconcile.replay import CHUNK, Found, Replay, payment_of
 from infrastructure.reconcile.stored import stored_events
 
@@ -283,5 +282,5 @@ def _payment(row: Sequence[Any]) -> Row:
         tuple(captured),
         tuple(refunded),
         tuple(sorted(metadata.items())),
-        json.dumps(refusal, sort_keys=True),
+        refusal_text(refusal),
     )

@@ -23,6 +23,7 @@ from domain.events import (
 from domain.ids import account_stream
 from domain.payment import PaymentStep
 from infrastructure.mapper import EventMapper
+from infrastructure.reconcile import asked
 from infrastructure.reconcile.accounts import AccountReplay, opened_account
 from infrastructure.reconcile.asked import Asked
 from infrastructure.reconcile.payments import PaymentReplay
@@ -132,24 +133,25 @@ class Replay:
         """Says what the command that ends here lacks."""
         if self._asked:
             self._found(
-                f"{here}: the payment of event {self._first_position} lacks {len(self._asked)}"
+                f"{here}: the command of event {self._first_position} lacks {len(self._asked)}"
                 " events"
             )
             self._asked.clear()
 
     def _check_asked(self, position: int, event: LedgerEvent) -> None:
-        """It is the event that its payment asks for next, and tells what the payment tells."""
+        """It is the event that its command asks for next, and tells what that told."""
         if not self._asked:
-            self._found(f"event {position}: {event.TOPIC} that no payment asks for")
+            self._found(f"event {position}: {event.TOPIC} that nothing before it asks for")
             return
         kind, told = self._asked.popleft()
-        payment = f"its payment (event {self._first_position})"
         if type(event) is not kind:
-            self._found(f"event {position}: {event.TOPIC}, {payment} asks for {kind.TOPIC}")
+            first = f"its command (event {self._first_position})"
+            self._found(f"event {position}: {event.TOPIC}, {first} asks for {kind.TOPIC}")
         for member, should in told.items():
             is_ = getattr(event, member, None)
             if is_ != should:
-                self._found(f"event {position}: {member} {is_}, {payment} has {should}")
+                first = f"its command (event {self._first_position})"
+                self._found(f"event {position}: {member} {is_}, {first} has {should}")
 
     def _check_payment(
         self, position: int, event: PaymentDecided | PaymentStep, payment: PaymentReplay | None
@@ -202,8 +204,12 @@ class Replay:
     def _check_record(self, position: int, event: CommandDecided) -> None:
         if event.command != event.originator_id:
             self._found(f"event {position}: command {event.command} on the stream of another")
-        if event.payment is not None and (event.outcome == "accepted" or self._asked):
+        if self._asked or (event.payment is not None and event.outcome == "accepted"):
             self._check_asked(position, event)
+        if (event.outcome == "refused") != (event.refusal is not None):
+            self._found(f"event {position}: {event.outcome}, and its refusal is {event.refusal}")
+        if (event.account is None) == (event.payment is None):
+            self._found(f"event {position}: it is about an account or a payment, one of both")
         if event.account is None or event.account_after is None:
             return
         account = self.accounts.get(event.account)
@@ -223,9 +229,10 @@ class Replay:
 
     def _apply(self, position: int, event: LedgerEvent) -> None:
         name: str = event.account  # type: ignore[attr-defined]  # all that is left are accounts'
-        if event.originator_id != account_stream(self._ledger, name):
+        known = self.streams.get(event.originator_id)
+        if known != name and event.originator_id != account_stream(self._ledger, name):
             self._found(f"event {position}: {name} is not the account of its stream")
-            name = self.streams.get(event.originator_id, name)
+            name = known or name
         if isinstance(event, AccountOpened) and name not in self.accounts:
             self.accounts[name] = opened_account(position, event)
             self.streams[event.originator_id] = name
@@ -235,6 +242,8 @@ class Replay:
             return
         if isinstance(event, AccountEntry | AccountHold):
             self._check_asked(position, event)
+        else:
+            self._asked.append(asked.account_record(event))
         account.apply(position, event, self._found)
 
 

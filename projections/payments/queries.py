@@ -1,7 +1,7 @@
 """Payments as clients see them, one by one and listed newest first.
 
-A read is at the watermark and at a time, now or the watermark's: a hold that is past its deadline
-then is shown as what it is, whether that has been recorded or not.
+A read is at the watermark and at a time, which is never before the watermark's own: a hold that
+is past its deadline then is shown as what it is, whether that has been recorded or not.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ NEWEST: Final = 2**63 - 1
 
 
 async def payment(view: View, id: UUID, *, now: datetime) -> dict[str, Any] | None:
-    """One payment; None where the read model doesn't have it."""
-    rows = await view.rows(_ONE, {"id": id, **_when(view, now)})
+    """One payment, as of `now`; None where the read model doesn't have it."""
+    rows = await view.rows(_ONE, {"id": id, "at": view.position, "now": now})
     return _payment(rows[0]) if rows else None
 
 
@@ -97,8 +97,8 @@ async def payments(
     before: int = NEWEST,
     limit: int,
 ) -> Page:
-    """Payments newest first, `created_to` exclusive; the key of a page is a position, to be given
-    as `before` for the next one."""
+    """Payments newest first as of `now`, `created_to` exclusive; the key of a page is a position,
+    to be given as `before` for the next one."""
     given = {
         "reference": reference,
         "carrier": carrier,
@@ -117,7 +117,8 @@ async def payments(
         ),
         {
             **given,
-            **_when(view, now),
+            "at": view.position,
+            "now": now,
             "account": account,
             "state": state,
             "before": before,
@@ -143,11 +144,6 @@ def _sources(state: str | None) -> list[str]:
             return [f"{_LATEST} {_RECORDED}", f"{_LATEST} {_DUE}", before]
         case _:
             return [f"{_LATEST} {_RECORDED}", before]
-
-
-def _when(view: View, now: datetime) -> dict[str, Any]:
-    """The watermark, and the time: never before the watermark's own."""
-    return {"at": view.position, "now": max(now, view.recorded_at or now)}
 
 
 def _payment(row: dict[str, Any]) -> dict[str, Any]:

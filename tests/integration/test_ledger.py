@@ -26,7 +26,8 @@ from domain.account import Account
 from domain.ids import account_stream
 from domain.refusals import NotFound, NothingDue
 from tests.fixtures.fix_ledger import a_ledger, a_writer, command, commit, payment
-from tests.fixtures.fix_life import (
+from tests.fixtures.fix_postgres import Store
+from tests.fixtures.fix_steps import (
     NOON,
     Clock,
     account,
@@ -39,7 +40,6 @@ from tests.fixtures.fix_life import (
     of,
     step,
 )
-from tests.fixtures.fix_postgres import Store
 
 
 def test_a_hold_and_its_captures_are_decided_in_one_batch(ledger: Ledger) -> None:

@@ -19,7 +19,7 @@ from application.commands import (
 from application.ledger import Ledger
 from domain.refusals import AmountOfSeveralPostings
 from tests.fixtures.fix_ledger import command, commit, payment
-from tests.fixtures.fix_life import (
+from tests.fixtures.fix_steps import (
     Clock,
     account,
     answer,

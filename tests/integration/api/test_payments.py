@@ -13,8 +13,10 @@ import pytest
 from application.answers import Answer
 from application.commands import CancelPayment, CapturePayment, RefundPayment, VoidPayment
 from tests.fixtures.fix_api import Api, an_api
+from tests.fixtures.fix_events import History
 from tests.fixtures.fix_ledger import clock, command, payment
 from tests.fixtures.fix_postgres import Cluster
+from tests.fixtures.fix_projections import catch_up
 from tests.fixtures.fix_tally import until
 
 TWO = ("alice", "bob", 30), ("bob", "carol", 10)
@@ -111,6 +113,21 @@ def test_with_nobody_sweeping_reads_are_right_all_the_same(town: Api) -> None:
         "code": "hold_expired",
         "payment_id": str(whole.id),
     }
+
+
+def test_a_clock_that_is_behind_the_ledger_does_not_bring_a_hold_back(
+    api_without_workers: Api,
+) -> None:
+    api = api_without_workers
+    history = History(ledger=api.store.ledger, now=clock() + timedelta(days=1)).open("alice", "bob")
+    held = history.hold(ONE, hold_timeout_s=60)
+    history.later(seconds=60).pay(ONE)
+    end = history.store(api.store.app_dsn)
+    catch_up(api.store.app_dsn, ["payments"])
+    assert shown(api, held, end)["state"] == "expired"
+    assert [each["id"] for each in api.get("/v1/payments", state="expired").json()["items"]] == [
+        str(held)
+    ]
 
 
 def test_every_state_can_be_asked_for_and_no_other(town: Api) -> None:

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from threading import Event
 from typing import Any
 
 import psycopg
@@ -27,7 +26,6 @@ from projections.accounts.queries import account
 from projections.balances.queries import balance, balances, holds, totals, trial_balance
 from projections.generation import connect, live_generation
 from projections.reading import View
-from projections.rebuild import rebuild
 from projections.registry import PROJECTIONS
 from tests.fixtures.fix_events import START, History
 from tests.fixtures.fix_life import Life
@@ -36,8 +34,6 @@ from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import (
     Counting,
     catch_up,
-    content,
-    store_feed,
     viewing,
 )
 
@@ -316,40 +312,7 @@ def test_holds_that_ended_in_time_are_in_nobodys_way(
     viewing(dsn, "balances", look)
 
 
-# Rebuilds and partitions ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", PROJECTIONS)
-@pytest.mark.parametrize("parted", [False, True])
-def test_a_rebuild_equals_what_was_kept_batch_by_batch(
-    fresh_store: Store, name: str, parted: bool
-) -> None:
-    history = Life(150).history
-    dsn = kept(fresh_store, history, [name], batch=5)
-    live = content(dsn, name)
-    if name == "balances":
-        assert all(live.values())
-
-    def feed() -> Any:
-        return PartedFeed(history) if parted else store_feed(dsn)
-
-    assert rebuild(PROJECTIONS[name], dsn=dsn, open_feed=feed, stop=Event()).same
-    after = content(dsn, name)
-    assert after == live
-
-
-def test_a_summary_tells_holds_that_differ(fresh_store: Store) -> None:
-    history = Life(50).history
-    dsn = kept(fresh_store, history)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            'UPDATE tally_read.balances_holds_history_g1 SET "left" = "left" + 1'
-            " WHERE ctid = (SELECT min(ctid) FROM tally_read.balances_holds_history_g1)"
-        )
-    done = rebuild(
-        PROJECTIONS["balances"], dsn=dsn, open_feed=lambda: store_feed(dsn), stop=Event()
-    )
-    assert done.same is False
+# Partitions -------------------------------------------------------------------------------
 
 
 def test_while_partitions_run_apart_holds_are_as_of_the_watermark(fresh_store: Store) -> None:

@@ -183,14 +183,6 @@ def test_a_hold_past_its_deadline_is_shown_as_what_it_is_without_anybody_recordi
         assert now == was
 
 
-def test_a_clock_that_is_behind_the_ledger_does_not_bring_a_hold_back(fresh_store: Store) -> None:
-    history = History().open("alice", "bob")
-    held = history.hold(("alice", "bob", 30), hold_timeout_s=60)
-    history.later(seconds=60).pay(("alice", "bob", 1))
-    dsn = filled(fresh_store, history)
-    assert shown(dsn, held, START)["state"] == "expired"
-
-
 # Lists ------------------------------------------------------------------------------------
 
 

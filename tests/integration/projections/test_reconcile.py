@@ -95,6 +95,10 @@ def test_any_altered_member_of_an_entry_names_its_event(
         (15, {"metadata": {"table": "5"}}, "payments "),
         (15, {"refusal": {"code": "account_unknown"}}, "payments "),
         (2, {"account_after": {}}, "event 2: account_after"),
+        (1, {"command": "0" * 32}, "event 2: the command of event 1 lacks 1 events"),
+        (2, {"name": "freeze_account"}, "event 2: name freeze_account, its command"),
+        (2, {"account": None}, "event 2: it is about an account or a payment, one of both"),
+        (2, {"refusal": {"code": "x"}}, "event 2: accepted, and its refusal is"),
         (16, {"changed": {"overdraft_limit": 600}}, "account_after of bob"),
     ],
 )
@@ -135,7 +139,7 @@ def test_a_payment_cut_off_at_the_end_is_named(fresh_store: Store) -> None:
     with owner(fresh_store) as connection:
         connection.execute("DELETE FROM tally.events WHERE position = 7")
     differences = checked(fresh_store).differences
-    assert "position 7: the payment of event 5 lacks 1 events" in differences
+    assert "position 7: the command of event 5 lacks 1 events" in differences
     assert "trial balance: EUR is off by 1" in differences
 
 

@@ -173,7 +173,7 @@ def test_any_altered_member_is_found(good: Store, kind: type[LedgerEvent], numbe
             {"pending_debit": 1},
             "pending_debit, pending_credit (980, 1, 0) of alice",
         ),
-        (AccountHeld, 0, {"amount_minor": 299}, "amount_minor 299, its payment"),
+        (AccountHeld, 0, {"amount_minor": 299}, "amount_minor 299, its command"),
         (AccountReleased, 0, {"amount_minor": 49}, "it releases 49 of a hold with 50 left"),
         (PaymentCaptured, 1, {"amounts": [250]}, "captured (250,) of (200,) held"),
         (PaymentCaptured, 1, {"released": [0]}, "released (0,), should be (50,)"),
@@ -243,7 +243,9 @@ def test_a_step_that_no_command_took_is_named(good: Store) -> None:
     assert any(
         "tally.payment.voided.v1 of a payment that was never" in each for each in differences
     )
-    assert any("tally.account.released.v1 that no payment asks for" in each for each in differences)
+    assert any(
+        "tally.account.released.v1 that nothing before it asks for" in each for each in differences
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
@@ -307,3 +307,23 @@ def test_read_models_that_somebody_dropped_come_back(fresh_store: Store) -> None
         owner.execute(f"DROP TABLE {tables[0]}".encode())
         assert until(lambda: reached(dsn, history.end, timeout_s=5))
     assert {name: content(dsn, name) for name in PROJECTIONS} == before
+
+
+@pytest.mark.parametrize("name", PROJECTIONS)
+def test_read_models_of_an_older_shape_are_made_anew(fresh_store: Store, name: str) -> None:
+    history, dsn = busy(20), fresh_store.app_dsn
+    history.store(dsn)
+    catch_up(dsn)
+    before = content(dsn, name)
+    with psycopg.connect(fresh_store.owner_dsn, autocommit=True) as owner:
+        table = PROJECTIONS[name].tables[0]
+        owner.execute(f"ALTER TABLE tally_read.{table}_g1 DROP COLUMN position CASCADE".encode())
+        owner.execute(f"COMMENT ON TABLE tally_read.{table}_g1 IS 'of an older version'".encode())
+
+    def is_back() -> bool:
+        with suppress(psycopg.errors.UndefinedTable):
+            return content(dsn, name) == before
+        return False
+
+    with workers(dsn):
+        assert until(is_back)
