@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from tests.fixtures.fix_ledger import Client, two_ledgers
-from tests.fixtures.fix_life import Clock
 from tests.fixtures.fix_postgres import Store
+from tests.fixtures.fix_steps import Clock
 
 
 @pytest.fixture

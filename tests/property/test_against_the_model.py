@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from domain.refusals import REFUSED
 from tests.fixtures.fix_ledger import Client
-from tests.fixtures.fix_life import Clock
+from tests.fixtures.fix_steps import Clock
 from tests.property.amounts import assert_amounts_add_up
 from tests.property.model import Model
 from tests.property.strategies import (
