@@ -50,6 +50,12 @@ limits = st.lists(
     max_size=2,
     unique_by=lambda limit: limit[:2],
 ).map(tuple)
+low_limits = st.tuples(
+    st.sampled_from(("hour", "day")),
+    st.none(),
+    st.one_of(st.none(), st.integers(1, 2)),
+    st.one_of(st.none(), st.integers(2, 6)),
+)
 pairs = st.permutations(NAMES)
 jumps = st.sampled_from(
     (
