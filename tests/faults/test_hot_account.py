@@ -99,7 +99,7 @@ def test_a_hot_account_is_ready_at_once_after_a_restart(
     took: list[float] = []
     for restart in range(10):
         with a_ledger(fresh_store, interval=INTERVAL) as ledger:
-            ledger.store.fetch([], [])  # the process has its connection
+            ledger.store.fetch([], [], [])  # the process has its connection
             took_s, read = first_command(ledger, f"restart-{restart}")
             took.append(took_s)
             assert not any(fetched.unread for fetched in read)
