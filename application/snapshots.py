@@ -21,7 +21,6 @@ from msgspec.json import Decoder, Encoder
 
 from application.ports import SnapshotStore, StoredSnapshot
 from domain.account import Account
-from domain.command import CommandRecord
 from domain.events import LedgerEvent, Metadata, NormalSide, Status
 from domain.holds import Holds
 from domain.limits import Meter
@@ -29,7 +28,7 @@ from domain.payment import Payment
 
 PAGE_EVENTS = 5_000
 
-Aggregate = Account | Payment | CommandRecord
+Aggregate = Account | Payment
 
 _log = logging.getLogger(__name__)
 

@@ -60,6 +60,7 @@ _STREAM = f"""
     ORDER BY version {{order}} LIMIT %(limit)s
 """
 
+# A client names payments: what isn't one, maybe an account of a million events, is not read.
 # One statement is one snapshot: the end, the keys' first events, and what is asked for.
 _FETCH = f"""
     WITH ends AS (SELECT position, recorded_at FROM tally.events ORDER BY position DESC LIMIT 1),
@@ -84,11 +85,13 @@ _FETCH = f"""
     ) AS later
     UNION ALL
     SELECT 'payment', own.*
-    FROM unnest(%(payments)s::uuid[]) AS wanted (stream)
+    FROM tally.events AS first
     CROSS JOIN LATERAL (
-        SELECT {_COLUMNS} FROM tally.events WHERE events.stream = wanted.stream
+        SELECT {_COLUMNS} FROM tally.events WHERE events.stream = first.stream
         ORDER BY events.version
     ) AS own
+    WHERE first.stream = ANY(%(payments)s) AND first.version = 1
+        AND first.type LIKE 'tally.payment.%%'
 """
 
 _LOAD_SNAPSHOT = """

@@ -84,6 +84,7 @@ def test_a_payment_that_is_not_there_or_is_something_else_is_not_found(ledger: L
         )
         assert isinstance(nothing, NotFound)
         assert isinstance(other, NotFound)
+    assert not ledger.store.fetch([], [], [account_id]).of_streams, "it may have a million events"
 
 
 def every_command(clock: Clock) -> Sequence[Command]:
