@@ -171,8 +171,9 @@ def test_an_import_killed_over_and_over_ends_as_one_that_was_not(
     kills = scaled(50)
     file = a_file(tmp_path / "file.csv", 100 * kills + 200)
     proxy = new_proxy(system.store.app_dsn)
-    # Many snapshots, so that what begins again begins with them.
-    api = system.api(dsn=proxy.dsn, TALLY_SNAPSHOT_INTERVAL="2")
+    # Many snapshots, so that what begins again begins with them; small batches, since an import
+    # sends a thousand payments at once.
+    api = system.api(dsn=proxy.dsn, TALLY_SNAPSHOT_INTERVAL="2", TALLY_BATCH_SIZE="10")
     worker = system.worker()
 
     first = importing(system, api, file)
