@@ -75,6 +75,11 @@ def test_the_ledger_does_what_the_model_says(  # noqa: C901 (a machine of small 
             self.send(-5, 0, ("status", "gone", "closed"))
             self.send(-6, 0, ("open", "cold", "EUR", "credit", 0, None))
             self.send(-7, 0, ("status", "cold", "frozen"))
+            # Rare by chance: more than is held.
+            self.send(-8, 0, ("pay", (("b", "a", 1, "EUR"),), {"hold_s": 60}))
+            self.send(-9, 0, ("capture", f"{self.example}--8", 2, True))
+            self.send(-10, 0, ("void", f"{self.example}--8"))
+            self.send(-11, 0, ("pay", (("b", "a", 10, "EUR"),), {}))
 
         # How they are asked ---------------------------------------------------------------
 
@@ -366,6 +371,7 @@ def test_the_ledger_does_what_the_model_says(  # noqa: C901 (a machine of small 
 
         def teardown(self) -> None:
             """Replayed from the store, every balance is the model's and every answer the first."""
+            assert clients[0].recorded_at == self.model.recorded
             for name in self.model.accounts:
                 assert clients[0].balance(self.example, name) == self.model.balance(name)
             for name, payment in self.model.payments.items():
