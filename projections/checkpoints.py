@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from projections.feed import START, Mark
+from projections.tables import numbers
 
 ADVISORY_CLASS: Final = 1_952_541_810
 """First number of our two-number advisory locks; the second is made of the projection's name."""
@@ -123,25 +124,21 @@ def move_checkpoints(
 
     Raises LostCheckpoint where one stands elsewhere: what was applied must be rolled back.
     """
-    marks = [list(each) for each in zip(*moved.values(), strict=True)]
-    done = connection.execute(
-        "UPDATE tally_read.checkpoints AS c"
-        " SET position = m.position, event_id = m.event_id, recorded_at = m.recorded_at,"
-        " halted_position = NULL, halted_reason = NULL"
-        " FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[])"
-        " AS m (partition, expected, position, event_id, recorded_at)"
-        " WHERE c.projection = %s AND c.generation = %s"
-        " AND c.partition = m.partition AND c.position = m.expected",
-        (
-            list(moved),
-            [expected[partition].position for partition in moved],
-            *marks,
-            projection,
-            generation,
-        ),
-    )
-    if done.rowcount != len(moved):
-        raise LostCheckpoint(f"{projection} generation {generation} partitions {list(moved)}")
+    # Those that stood together and go to the same mark are one statement: nearly always all.
+    together: dict[tuple[int, Mark], list[int]] = {}
+    for partition, mark in moved.items():
+        together.setdefault((expected[partition].position, mark), []).append(partition)
+    for (position, mark), partitions in together.items():
+        done = connection.execute(
+            "UPDATE tally_read.checkpoints"
+            " SET position = %s, event_id = %s, recorded_at = %s,"
+            " halted_position = NULL, halted_reason = NULL"
+            " WHERE projection = %s AND generation = %s"
+            " AND partition = ANY(%s::integer[]) AND position = %s",
+            (*mark, projection, generation, numbers(partitions), position),
+        )
+        if done.rowcount != len(partitions):
+            raise LostCheckpoint(f"{projection} generation {generation} partitions {partitions}")
 
 
 def halt_checkpoint(

@@ -6,22 +6,20 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import random
-import secrets
 import statistics
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import aiohttp
 import psycopg
 import pytest
-import uvloop
 
 from projections.registry import PROJECTIONS
+from tests.benchmarks.load import pay_steadily
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_processes import Process, System
@@ -161,17 +159,28 @@ def test_from_commit_to_read_model(
     asyncio.run(opened())
     watermark = partial(position, look, _WATERMARK, "balances")
     with (
-        parts.running("mirror") if mirrored else nullcontext(),
-        parts.running("project", *BY_PROCESS[0], "--feed", feed),
-        parts.running("project", *BY_PROCESS[1], "--feed", feed),
+        ExitStack() as stack,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere,
     ):
+        processes = {"serve": api.process}
+        if mirrored:
+            processes["mirror"] = stack.enter_context(parts.running("mirror"))
+        for names in BY_PROCESS:
+            process = stack.enter_context(parts.running("project", *names, "--feed", feed))
+            processes[f"project {' '.join(names)}"] = process
         until(lambda: watermark() >= 2 * ACCOUNTS)
-        key = system.keys["client"]
+        pay = partial(
+            pay_steadily,
+            api.url,
+            system.keys["client"],
+            accounts=ACCOUNTS,
+            a_second=PAYMENTS_A_SECOND,
+        )
         # What starts is not what runs, and a broker gets faster while it runs.
-        elsewhere.submit(pay, api.url, key, scaled(10)).result()
+        elsewhere.submit(pay, seconds=scaled(10)).result()
+        used = {name: cpu_s(process.pid) for name, process in processes.items()}
         began = time.time()
-        paying = elsewhere.submit(pay, api.url, key, scaled(30, least=3))
+        paying = elsewhere.submit(pay, seconds=scaled(30, least=3))
         stored, read, in_kafka = Seen([], []), Seen([], []), Seen([], [])
         while not paying.done() or read.position[-1] < stored.position[-1]:
             row = look.execute(_ALL, prepare=True).fetchone()
@@ -181,9 +190,15 @@ def test_from_commit_to_read_model(
                 seen.position.append(reached or 0)
                 seen.at.append(now)
             time.sleep(SAMPLE_S)
-        rate = paying.result() / (time.time() - began)
+        took_s = time.time() - began
+        rate = paying.result() / took_s
+        shares = {
+            name: (cpu_s(process.pid) - used[name]) / took_s for name, process in processes.items()
+        }
     name = f"{feed}{' beside a mirror' if feed == 'store' and mirrored else ''}"
     figure(f"through the {name}: payments/s", int(rate))
+    for process_name, share in shares.items():
+        figure(f"through the {name}: {process_name}, processors", share)
     for where, seen in (("the balances", read), ("Kafka", in_kafka))[: 1 + mirrored]:
         last = min(seen.position[-1], stored.position[-1])
         lags_ms = [
@@ -239,28 +254,3 @@ def a_history(store: Store, events: int) -> int:
 
 def account(number: int) -> str:
     return f"customers:{number}"
-
-
-def pay(url: str, key: str, seconds: int) -> int:
-    """Steady payments, each at its time, whatever became of those before; gives how many."""
-    return uvloop.run(_pay(url, key, seconds * PAYMENTS_A_SECOND))
-
-
-async def _pay(url: str, key: str, count: int) -> int:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-
-        async def one() -> None:
-            debit, credit = random.sample(range(ACCOUNTS), 2)
-            posting = {"debit": account(debit), "credit": account(credit), "amount": 1}
-            headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": secrets.token_hex(8)}
-            body = {"postings": [{**posting, "currency": "EUR"}]}
-            async with session.post(f"{url}/v1/payments", json=body, headers=headers) as answer:
-                assert answer.status == 201, await answer.text()
-                await answer.read()
-
-        began = time.monotonic()
-        async with asyncio.TaskGroup() as group:
-            for number in range(count):
-                await asyncio.sleep(began + number / PAYMENTS_A_SECOND - time.monotonic())
-                group.create_task(one())
-    return count
