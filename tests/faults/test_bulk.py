@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.fixtures.fix_processes import Figure, Scaled, System
+from tests.fixtures.fix_processes import Figure, Scaled, System, reached
 
 PEOPLE = 10
 LINES = 1_000
@@ -120,6 +120,13 @@ def test_a_process_killed_in_the_midst_of_an_atomic_bulk_has_made_all_of_it_or_n
         ((count,),) = system.rows(query)
         return int(count)
 
+    def appending() -> list[Any]:
+        return system.rows(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND state = 'active' AND query LIKE %s",
+            "SELECT tally.append(%",
+        )
+
     async def run() -> Counter[str]:
         async with system.rest() as rest:
             await rest.open(api, "cash", normal_side="debit", overdraft_limit=None)
@@ -135,6 +142,7 @@ def test_a_process_killed_in_the_midst_of_an_atomic_bulk_has_made_all_of_it_or_n
                 with suppress(aiohttp.ClientError, OSError):
                     await sending
                     found["after its answer"] += 1
+                await reached(lambda: not appending())  # the store ends what the killed one began
                 all_before = made()
                 assert all_before in (number * LINES, (number + 1) * LINES)
                 found[
