@@ -12,6 +12,7 @@ from api.paths import payment_id_or_none
 from api.queries import EventsQuery
 from application.answers import Recorded
 from application.history import event_item
+from domain.events import AccountEntry, AccountHold, LedgerEvent
 from domain.ids import account_stream
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ KEEP_ALIVE_S: Final = 15.0
 LOOK_AGAIN_S: Final = 1.0
 """Also without a notice the store is looked at so often."""
 STREAM_PAGE: Final = 1_000
-"""Events of one account that a page with a type looks at."""
+"""Events of one account, or payment, that a page looks at."""
 
 
 _NOBODYS: Final = UUID(int=0)
@@ -47,7 +48,7 @@ class Filters:
         _, event = recorded
         return (
             (self.account is None or event.originator_id == self.account)
-            and (self.payment is None or event.command == self.payment)
+            and (self.payment is None or self.payment in (event.originator_id, _moved_by(event)))
             and (self.type is None or self.type == event.TOPIC)
         )
 
@@ -61,8 +62,8 @@ async def page(
     account's stream known to be at or before `after`.
     """
     if filters.payment:
-        found = list(await log.page_of_payment(filters.payment, after, LIVE_PAGE))
-        looked = None
+        found = list(await log.page_of_payment(filters.payment, after, STREAM_PAGE))
+        looked = _place(found[-1]) if len(found) == STREAM_PAGE else None
     elif filters.account:
         found = list(await log.page_of_stream(filters.account, after, after_version, STREAM_PAGE))
         looked = _place(found[-1]) if len(found) == STREAM_PAGE else None
@@ -76,6 +77,11 @@ async def page(
     if len(taken) > limit:
         return taken[:limit], _place(taken[limit - 1])
     return taken, looked if looked and looked[0] < end else None
+
+
+def _moved_by(event: LedgerEvent) -> UUID | None:
+    """The payment that an account's event is of."""
+    return event.payment if isinstance(event, AccountEntry | AccountHold) else None
 
 
 def _place(recorded: Recorded) -> tuple[int, int]:

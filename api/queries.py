@@ -142,6 +142,9 @@ class EventsQuery(Listed):
     after: Position = Field(0, description="The position before the first one wanted")
     account: Account | None = Field(None, description="Events of this account")
     payment: (
-        Annotated[str, Field(max_length=64, description="Its own events and its entries")] | None
+        Annotated[
+            str, Field(max_length=64, description="Its own events, and what they did to accounts")
+        ]
+        | None
     ) = None
     type: Annotated[str, AfterValidator(_known_type), WithJsonSchema(_TYPES)] | None = None

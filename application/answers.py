@@ -11,11 +11,10 @@ from domain.events import (
     AccountHold,
     CommandDecided,
     LedgerEvent,
-    PaymentHeld,
     PaymentRefused,
     PaymentSettled,
 )
-from domain.payment import Payment
+from domain.payment import Payment, account_events
 from domain.times import time_text
 
 
@@ -111,13 +110,8 @@ def payment_resource(payment: Payment, position: int) -> dict[str, Any]:
 
 def record_length(first: LedgerEvent) -> int:
     """How many events from its stream's first on belong to a command: they are contiguous."""
-    match first:
-        case PaymentSettled():
-            return 1 + 2 * len(first.postings) + (first.refund_of is not None)
-        case PaymentHeld():
-            return 1 + 2 * len(first.postings)
-        case _:
-            return 1
+    refunds = isinstance(first, PaymentSettled) and first.refund_of is not None
+    return 1 + account_events(first) + refunds  # a refund's last event is on its original's stream
 
 
 def _balances(record: Sequence[Recorded]) -> list[dict[str, Any]]:

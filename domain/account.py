@@ -258,13 +258,6 @@ class Account(LedgerAggregate):
         """The velocity limits as clients see them."""
         return [meter.limit._asdict() for meter in self.meters]
 
-    def copied(self) -> Self:
-        """A copy to decide on, which shares nothing that changes."""
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy._pending_events = []
-        return copy
-
     # Evolve ---------------------------------------------------------------------------
 
     def evolve(self, event: AccountEvent) -> None:

@@ -15,6 +15,13 @@ class LedgerAggregate(Aggregate):
         begun.pending_events.append(event)
         return begun
 
+    def copied(self) -> Self:
+        """A copy to decide on: what an aggregate holds is replaced as it changes, never altered."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._pending_events = []
+        return copy
+
     def collect(self) -> list[LedgerEvent]:
         """The events triggered since the last call, in order."""
         return cast(list[LedgerEvent], list(self.collect_events()))

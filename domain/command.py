@@ -44,7 +44,7 @@ class CommandRecord(LedgerAggregate):
                 name=name,
                 account=account,
                 outcome="refused" if refused else "accepted",
-                refusal={"code": refused.code, **refused.members} if refused else None,
+                refusal=refused.told if refused else None,
                 account_after=account_after,
                 payment=payment,
             )

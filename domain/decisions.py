@@ -77,7 +77,7 @@ def make(
         if order.execute_at is None:
             order = check_money(order, accounts, now)
     except Refused as refused:
-        begun = begin(PaymentRefused, order, refusal=_told(refused), **refund)
+        begun = begin(PaymentRefused, order, refusal=refused.told, **refund)
         return begun, begun.collect()
     # From here on it must succeed: everything has been checked, nothing may refuse.
     if order.execute_at is not None:
@@ -141,7 +141,7 @@ def refund(
             fingerprint=fingerprint,
             actor=actor,
             now=now,
-            refusal=_told(refused),
+            refusal=refused.told,
             refund_of=original.id,
         )
         return begun, begun.collect()
@@ -225,7 +225,7 @@ def execute(
         order = check_money(order, accounts, now)
     except Refused as refused:
         payment.executed(
-            PaymentRefused, order, command=command, actor=actor, now=now, refusal=_told(refused)
+            PaymentRefused, order, command=command, actor=actor, now=now, refusal=refused.told
         )
         return payment.collect()
     payment.executed(PaymentSettled, order, command=command, actor=actor, now=now)
@@ -328,7 +328,3 @@ def _legs(payment: Payment, amounts: tuple[int, ...]) -> Iterator[Leg]:
 def _check_single(payment: Payment, amount: int | None) -> None:
     if amount is not None and len(payment.postings) > 1:
         raise AmountOfSeveralPostings
-
-
-def _told(refused: Refused) -> dict[str, Any]:
-    return {"code": refused.code, **refused.members}

@@ -156,6 +156,8 @@ class AccountClosed(LedgerEvent):
 class AccountEntry(LedgerEvent):
     """One side of a posting, with the account's balances right after it."""
 
+    side: ClassVar[Side]
+
     account: str
     payment: UUID
     index: int
@@ -181,13 +183,13 @@ class AccountEntry(LedgerEvent):
 @dataclass(frozen=True)
 class AccountDebited(AccountEntry):
     TOPIC = "tally.account.debited.v1"
-    side: ClassVar[Side] = "debit"
+    side = "debit"
 
 
 @dataclass(frozen=True)
 class AccountCredited(AccountEntry):
     TOPIC = "tally.account.credited.v1"
-    side: ClassVar[Side] = "credit"
+    side = "credit"
 
 
 @dataclass(frozen=True)

@@ -156,13 +156,6 @@ class Payment(LedgerAggregate):
             for captured, refunded in zip(self.captured, self.refunded, strict=True)
         )
 
-    def copied(self) -> Self:
-        """A copy to decide on, which shares nothing that changes."""
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy._pending_events = []
-        return copy
-
     # Evolve ---------------------------------------------------------------------------
 
     def evolve(self, event: PaymentDecided | PaymentStep) -> None:
@@ -218,6 +211,20 @@ class Payment(LedgerAggregate):
                 self.scheduled = None
             case _:
                 raise AssertionError(f"{event.TOPIC} begins no payment")
+
+
+def account_events(event: LedgerEvent) -> int:
+    """How many events of accounts follow a payment's own one, of the same command: two a posting,
+    where there is an amount."""
+    match event:
+        case PaymentSettled() | PaymentHeld():
+            return 2 * len(event.postings)
+        case PaymentCaptured():
+            return 2 * sum(amount > 0 for amount in event.amounts + event.released)
+        case PaymentVoided() | PaymentExpired():
+            return 2 * sum(amount > 0 for amount in event.released)
+        case _:
+            return 0
 
 
 def _told(order: PaymentOrder) -> dict[str, Any]:

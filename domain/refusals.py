@@ -30,6 +30,11 @@ class Refusal(Exception):
         super().__init__(self.code)
         self.members = members
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """As it is recorded: `code`, and what it is about."""
+        return {"code": self.code, **self.members}
+
 
 class Undecided(Refusal):
     """A refusal that leaves no trace: the command may be sent again under the same key."""

@@ -12,6 +12,8 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from application.answers import Recorded, record_length
+from domain.events import PaymentDecided
+from domain.payment import account_events
 from infrastructure.mapper import EventMapper
 
 TYPE_PAGE_POSITIONS = 10_000
@@ -117,15 +119,24 @@ class EventLog:
         )
 
     async def page_of_payment(self, payment: UUID, after: int, limit: int) -> Sequence[Recorded]:
-        """A payment's own events and the entries that it made, in order."""
+        """A payment's own events, each with those of accounts that follow it, in order."""
         first = await self._select("stream = %s AND version = 1", payment)
-        if not first:
+        if not first or not isinstance(first[0].event, PaymentDecided):
             return []
-        position, event = first[0]
-        last = position + record_length(event) - 1
-        return await self._select(
-            "position > %s AND position BETWEEN %s AND %s", after, position, last, limit=limit
+        own = await self._select(
+            "stream = %s AND position > %s",
+            payment,
+            after - LONGEST_COMMAND,  # the one that stands before may go on after it
+            order="version",
+            limit=limit + LONGEST_COMMAND,
         )
+        places = [
+            place
+            for position, event in own
+            for place in range(position, position + 1 + account_events(event))
+            if place > after
+        ]
+        return await self._select("position = ANY(%s)", places[:limit])
 
     async def _select(
         self, where: str, *parameters: Any, order: str = "position", limit: int | None = None

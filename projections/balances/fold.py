@@ -11,7 +11,6 @@ from uuid import UUID
 from domain.events import (
     AccountChanged,
     AccountClosed,
-    AccountDebited,
     AccountEntry,
     AccountFrozen,
     AccountHeld,
@@ -176,11 +175,7 @@ def fold(
 
 
 def _key_of(event: AccountEntry | AccountReleased) -> HoldKey:
-    if isinstance(event, AccountReleased):
-        side: str = event.side
-    else:
-        side = "debit" if isinstance(event, AccountDebited) else "credit"
-    return HoldKey(event.payment, event.index, side)
+    return HoldKey(event.payment, event.index, event.side)
 
 
 def _held(event: AccountHeld, position: int) -> Hold:

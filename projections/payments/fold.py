@@ -30,12 +30,10 @@ from domain.events import (
     PaymentVoided,
     Posting,
 )
+from domain.payment import PaymentStep, account_events
 from projections.feed import Record
 
-Step = PaymentCaptured | PaymentVoided | PaymentExpired | PaymentRefunded | PaymentCanceled
-"""What becomes of a payment there is."""
-
-_LATER: Final = frozenset(get_args(Step))
+_LATER: Final = frozenset(get_args(PaymentStep))
 _OUTCOMES: Final = frozenset({PaymentSettled, PaymentRefused})
 """What begins a payment, or becomes of a scheduled one."""
 
@@ -111,13 +109,7 @@ def fold(records: Iterable[Record], known: Mapping[UUID, State]) -> Folded:
                 elif payment not in states and payment not in known:
                     raise LookupError("an event is of a payment that was never made")
                 states[payment] = _decided(event, position)
-            case (
-                PaymentCaptured()
-                | PaymentVoided()
-                | PaymentExpired()
-                | PaymentRefunded()
-                | PaymentCanceled()
-            ):
+            case _ if isinstance(event, PaymentStep):
                 payment = event.originator_id
                 states[payment] = _stepped(states.get(payment) or known[payment], event, position)
             case AccountOpened() | AccountChanged():
@@ -151,13 +143,13 @@ def _decided(event: PaymentDecided, position: int) -> State:
     nothing = (0,) * len(event.postings)
     match event:
         case PaymentSettled():
-            last = position + 2 * len(event.postings) + (event.refund_of is not None)
+            last = position + account_events(event) + (event.refund_of is not None)
             amounts = tuple([posting.amount_minor for posting in event.postings])
             return State(last, "settled", day, event.postings, amounts, nothing)
         case PaymentRefused():
             return State(position, "refused", day, event.postings, nothing, nothing, event.refusal)
         case PaymentHeld():
-            last = position + 2 * len(event.postings)
+            last = position + account_events(event)
             return State(last, "held", day, event.postings, nothing, nothing)
         case PaymentScheduled():
             day = event.value_date or event.execute_at.date()
@@ -166,22 +158,22 @@ def _decided(event: PaymentDecided, position: int) -> State:
             raise TypeError(f"{event.TOPIC} is unknown to payments")
 
 
-def _stepped(before: State, event: Step, position: int) -> State:
+def _stepped(before: State, event: PaymentStep, position: int) -> State:
     """A client's step is followed by what it does to accounts, and by its command's record."""
     match event:
         case PaymentCaptured():
             return before._replace(
-                position=position + _moved(event.amounts) + _moved(event.released) + 1,
+                position=position + account_events(event) + 1,
                 state="settled" if event.final else "held",
                 captured=_sums(before.captured, event.amounts),
             )
         case PaymentVoided():
             return before._replace(
-                position=position + _moved(event.released) + 1, state=_ended(before, "voided")
+                position=position + account_events(event) + 1, state=_ended(before, "voided")
             )
         case PaymentExpired():
             return before._replace(
-                position=position + _moved(event.released),
+                position=position + account_events(event),
                 state=_ended(before, "expired"),
                 expired=True,
             )
@@ -198,11 +190,6 @@ def _stepped(before: State, event: Step, position: int) -> State:
 def _ended(held: State, otherwise: str) -> str:
     """What a hold is once the rest of it is released."""
     return "settled" if any(held.captured) else otherwise
-
-
-def _moved(amounts: Sequence[int]) -> int:
-    """How many events of accounts tell of them: two a posting, where there is an amount."""
-    return 2 * sum(amount > 0 for amount in amounts)
 
 
 def _sums(before: Sequence[int], more: Sequence[int]) -> list[int]:

@@ -148,3 +148,43 @@ def test_the_live_stream_ends_when_the_process_ends(fresh_store: Store) -> None:
             assert next(stream).startswith(":")
             rest = pool.submit(list, stream)
         assert any(line.startswith("id: 2") for line in rest.result(timeout=10))
+
+
+def test_the_events_of_a_payment_are_those_of_its_whole_life(fresh_store: Store) -> None:
+    with an_api(fresh_store, workers=False) as api:
+        api.open("cash", overdraft_limit=None)
+        api.open("alice", "bob")
+        api.pay("cash", "alice", 1000)
+        posting = {"debit": "alice", "credit": "bob", "amount": 100, "currency": "EUR"}
+        payment = api.post("/v1/payments", {"postings": [posting], "mode": "hold"}).json()["id"]
+        for verb, body in (
+            ("capture", {"amount": 30, "final": False}),
+            ("capture", {"amount": 200}),
+            ("void", {}),
+            ("refunds", {"amount": 5}),
+        ):
+            api.pay("cash", "alice", 1)
+            api.post(f"/v1/payments/{payment}/{verb}", body)
+        whole = events(api, limit=500)["items"]
+        wanted = [
+            event
+            for event in whole
+            if event["stream"] == payment
+            or (
+                event["data"].get("payment") == payment
+                and event["type"].startswith("tally.account.")
+            )
+        ]
+        assert [event["type"].removeprefix("tally.").removesuffix(".v1") for event in wanted] == [
+            *("payment.held", "account.held", "account.held"),
+            *("payment.captured", "account.debited", "account.credited"),
+            *("payment.voided", "account.released", "account.released"),
+            "payment.refunded",
+        ]
+        assert events(api, payment=payment, limit=500)["items"] == wanted
+        walked, more = [], {}
+        while more is not None:
+            page = events(api, payment=payment, limit=1, **more)
+            walked += page["items"]
+            more = page["next_cursor"] and {"cursor": page["next_cursor"]}
+        assert walked == wanted
