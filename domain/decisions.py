@@ -14,6 +14,7 @@ from uuid import UUID
 
 from domain.account import Account
 from domain.checks import Accounts, check_accounts, check_money, check_times
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     Actor,
     LedgerEvent,
@@ -71,13 +72,13 @@ def make(
             **outcome,
         )
 
-    refund = {} if order.refund_of is None else {"refund_of": order.refund_of}
+    linked = {"refund_of": order.refund_of, "paid_by": order.paid_by}
     try:
         check_accounts(order.postings, accounts, frozen_too=order.execute_at is None)
         if order.execute_at is None:
             order = check_money(order, accounts, now)
     except Refused as refused:
-        begun = begin(PaymentRefused, order, refusal=refused.told, **refund)
+        begun = begin(PaymentRefused, order, refusal=refused.told, **linked)
         return begun, begun.collect()
     # From here on it must succeed: everything has been checked, nothing may refuse.
     if order.execute_at is not None:
@@ -93,7 +94,11 @@ def make(
         expires_at = now + timedelta(seconds=order.hold_timeout_s)
         begun = begin(PaymentHeld, order, expires_at=expires_at)
         return begun, begun.collect() + _hold(begun, accounts, expires_at, actor, now)
-    begun = begin(PaymentSettled, order, **refund)
+    if order.confirm_timeout_s is not None:
+        expires_at = now + timedelta(seconds=order.confirm_timeout_s)
+        begun = begin(PaymentPending, order, expires_at=expires_at, paid_by=order.paid_by)
+        return begun, begun.collect() + _hold(begun, accounts, expires_at, actor, now)
+    begun = begin(PaymentSettled, order, **linked)
     return begun, begun.collect() + _enter(
         begun, begun.captured, accounts, command=payment, actor=actor, now=now
     )
@@ -203,8 +208,8 @@ def void(
 def expire(
     payment: Payment, accounts: Accounts, *, command: UUID, actor: Actor, now: datetime
 ) -> list[LedgerEvent]:
-    """Records that a hold's deadline has passed; what it held has been free since."""
-    if payment.state != "held" or not payment.is_due(now):
+    """Records that the deadline of what is held has passed; it has been free since."""
+    if payment.state == "scheduled" or not payment.is_due(now):
         raise NothingDue
     released = payment.left
     payment.trigger(PaymentExpired, command, actor, now, released=released)
@@ -234,11 +239,44 @@ def execute(
     )
 
 
-def cancel(payment: Payment, *, command: UUID, actor: Actor, now: datetime) -> list[LedgerEvent]:
-    """Takes back a payment that waits for its time."""
+def cancel(
+    payment: Payment, accounts: Accounts, *, command: UUID, actor: Actor, now: datetime
+) -> list[LedgerEvent]:
+    """Takes back a payment that waits for its time, or for its payer."""
     payment.permit("cancel", now)
-    payment.trigger(PaymentCanceled, command, actor, now)
-    return payment.collect()
+    if payment.state == "scheduled":
+        payment.trigger(PaymentCanceled, command, actor, now)
+        return payment.collect()
+    released = payment.left
+    payment.trigger(PaymentCanceled, command, actor, now, released=released)
+    return payment.collect() + _release(
+        payment, released, accounts, "canceled", command=command, actor=actor, now=now
+    )
+
+
+def confirm(
+    payment: Payment, accounts: Accounts, *, command: UUID, actor: Actor, now: datetime
+) -> list[LedgerEvent]:
+    """The payer agrees: what is held is booked."""
+    payment.permit("confirm", now)
+    check_accounts(payment.postings, accounts)
+    amounts = payment.left
+    payment.trigger(PaymentConfirmed, command, actor, now, amounts=amounts)
+    return payment.collect() + _enter(
+        payment, amounts, accounts, command=command, actor=actor, now=now
+    )
+
+
+def decline(
+    payment: Payment, accounts: Accounts, *, command: UUID, actor: Actor, now: datetime
+) -> list[LedgerEvent]:
+    """The payer doesn't: what is held is given back."""
+    payment.permit("decline", now)
+    released = payment.left
+    payment.trigger(PaymentDeclined, command, actor, now, released=released)
+    return payment.collect() + _release(
+        payment, released, accounts, "declined", command=command, actor=actor, now=now
+    )
 
 
 # The accounts' part ------------------------------------------------------------------------

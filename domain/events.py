@@ -230,7 +230,7 @@ class AccountReleased(AccountHold):
 
     TOPIC = "tally.account.released.v1"
 
-    reason: Literal["captured", "voided", "expired"]
+    reason: Literal["captured", "voided", "expired", "declined", "canceled"]
     """`captured`: the last capture took less than was left."""
 
 
@@ -261,13 +261,16 @@ class PaymentSettled(PaymentDecided):
     TOPIC = "tally.payment.settled.v1"
 
     refund_of: UUID | None = None
+    paid_by: UUID | None = None
+    """The pay code, or the device whose code it was, that named the payer."""
 
 
 @dataclass(frozen=True)
 class PaymentRefused(PaymentDecided):
     """The first event of its stream, or what became of a scheduled payment.
 
-    A posting whose amount was never found has 0.
+    A posting whose amount was never found has 0; one whose payer a code should have named, and
+    didn't, debits the account "".
     """
 
     TOPIC = "tally.payment.refused.v1"
@@ -275,6 +278,8 @@ class PaymentRefused(PaymentDecided):
     refusal: dict[str, Any]
     """`code`, and what it is about: `account`, `index` of the posting or condition from 0."""
     refund_of: UUID | None = None
+    paid_by: UUID | None = None
+    """The live pay code, or the device, that it was tried with."""
 
 
 @dataclass(frozen=True)
@@ -342,6 +347,9 @@ class PaymentRefunded(LedgerEvent):
 class PaymentCanceled(LedgerEvent):
     TOPIC = "tally.payment.canceled.v1"
 
+    released: tuple[int, ...] | None = None
+    """What was held for its confirmation, by posting; None of a scheduled one, which held nothing."""
+
 
 # Commands that make no payment ------------------------------------------------------------
 
@@ -365,6 +373,10 @@ class CommandDecided(FirstEvent):
     """The account as answered: what the first answer and every replay of it show."""
     payment: UUID | None = None
     """The payment it is about."""
+    pay_code: UUID | None = None
+    """The pay code that it made."""
+    device: UUID | None = None
+    """The device it is about."""
 
 
 EVENTS: Final[dict[str, type[LedgerEvent]]] = {

@@ -17,9 +17,9 @@ def command_stream(ledger: str, caller: str, key: str) -> UUID:
     return _named(_COMMANDS, ledger, caller, key)
 
 
-def due_command(payment: UUID, step: str) -> UUID:
-    """Id of the command by which the ledger itself takes that step of a payment, once."""
-    return _named(_DUE, str(payment), step)
+def due_command(subject: UUID, step: str) -> UUID:
+    """Id of the command by which the ledger itself takes that step of a payment or code, once."""
+    return _named(_DUE, str(subject), step)
 
 
 def account_stream(ledger: str, account: str) -> UUID:
