@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from api.models import AccountId, Carrier, Currency
-from domain.events import EVENTS
+from domain.registry import EVENTS
 from domain.transitions import State
 
 # No answer has a member that its schema doesn't name, and none is ever left out.

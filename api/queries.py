@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from api.cursors import LAST_DAY, MAX_CURSOR_LENGTH
 from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, Time, text
-from domain.events import EVENTS
+from domain.registry import EVENTS
 from domain.transitions import State
 
 DEFAULT_LIMIT: Final = 50

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from domain.account import Account
+from domain.aggregate import Subject
+from domain.code_events import PayCodeIssued
+from domain.confirmation_events import PaymentPending
+from domain.device import Device
 from domain.events import (
     AccountEntry,
     AccountHold,
@@ -14,7 +18,8 @@ from domain.events import (
     PaymentRefused,
     PaymentSettled,
 )
-from domain.payment import Payment, account_events
+from domain.pay_code import PayCode
+from domain.payment import Payment, account_events, elsewhere
 from domain.times import time_text
 
 
@@ -39,10 +44,10 @@ class Answer(NamedTuple):
     """Of commands that were decided together: each one's, or what it was refused for."""
 
 
-def answer(record: Sequence[Recorded], payment: Payment | None, *, replayed: bool) -> Answer:
+def answer(record: Sequence[Recorded], about: Subject | None, *, replayed: bool) -> Answer:
     """The answer to the command whose events, all and in order, these are.
 
-    `payment` is the one that it makes or is about, as it is right after it.
+    `about` is what it makes or changes besides accounts, as it is right after it.
     """
     position, last = record[-1]
     first = record[0].event
@@ -51,15 +56,26 @@ def answer(record: Sequence[Recorded], payment: Payment | None, *, replayed: boo
             return Answer({**account, "position": position}, None, position, replayed)
         case CommandDecided(refusal=dict(refused), payment=None):
             return Answer({}, refused, position, replayed)
-        case CommandDecided(refusal=dict(refused), payment=about):
-            return Answer({}, {**refused, "payment_id": str(about)}, position, replayed)
+        case CommandDecided(refusal=dict(refused), payment=payment):
+            return Answer({}, {**refused, "payment_id": str(payment)}, position, replayed)
         case PaymentRefused(refusal=refused):
             told = {**refused, "payment_id": str(first.originator_id)}
             return Answer({}, told, position, replayed)
         case _:
-            assert payment is not None
-            body = payment_resource(payment, position) | {"balances": _balances(record)}
-            return Answer(body, None, position, replayed)
+            return Answer(_resource(about, record), None, position, replayed)
+
+
+def _resource(about: Subject | None, record: Sequence[Recorded]) -> dict[str, Any]:
+    position = record[-1].position
+    match about:
+        case Payment():
+            return payment_resource(about, position) | {"balances": _balances(record)}
+        case PayCode():
+            return pay_code_resource(about, position)
+        case Device():
+            return device_resource(about, position)
+        case _:
+            raise AssertionError(f"{type(about).__name__} is no answer")
 
 
 def account_resource(account: Account) -> dict[str, Any]:
@@ -86,7 +102,7 @@ def payment_resource(payment: Payment, position: int) -> dict[str, Any]:
         "mode": payment.mode,
         "postings": [
             {
-                "debit": posting.debit,
+                "debit": posting.debit or None,
                 "credit": posting.credit,
                 "amount": posting.amount_minor,
                 "currency": posting.currency,
@@ -102,16 +118,54 @@ def payment_resource(payment: Payment, position: int) -> dict[str, Any]:
         "value_date": (payment.value_date or payment.booked_on).isoformat(),
         "metadata": payment.metadata,
         "created_at": time_text(payment.created_on),
-        "hold_expires_at": payment.expires_at and time_text(payment.expires_at),
+        "hold_expires_at": payment.hold_expires_at and time_text(payment.hold_expires_at),
+        "confirm_expires_at": payment.confirm_expires_at and time_text(payment.confirm_expires_at),
         "refund_of": payment.refund_of and str(payment.refund_of),
+        "position": position,
+    }
+
+
+def pay_code_resource(code: PayCode, position: int) -> dict[str, Any]:
+    """The pay code as answered, but for its digits."""
+    return {
+        "id": str(code.id),
+        "state": code.state,
+        "debit_account": code.debit_account,
+        "currency": code.currency,
+        "max_amount": code.max_amount_minor,
+        "confirm_above": code.confirm_above_minor,
+        "expires_at": time_text(code.expires_at),
+        "payment_id": code.payment and str(code.payment),
+        "created_at": time_text(code.created_on),
+        "position": position,
+    }
+
+
+def device_resource(device: Device, position: int) -> dict[str, Any]:
+    """The device as answered, but for its secret."""
+    return {
+        "id": str(device.id),
+        "state": device.state,
+        "handle": device.handle,
+        "debit_account": device.debit_account,
+        "currency": device.currency,
+        "per_payment_max": device.per_payment_max_minor,
+        "offline_total_max": device.offline_total_max_minor,
+        "offline_spent": device.offline_spent_minor,
+        "created_at": time_text(device.created_on),
         "position": position,
     }
 
 
 def record_length(first: LedgerEvent) -> int:
     """How many events from its stream's first on belong to a command: they are contiguous."""
-    refunds = isinstance(first, PaymentSettled) and first.refund_of is not None
-    return 1 + account_events(first) + refunds  # a refund's last event is on its original's stream
+    match first:
+        case PaymentSettled() | PaymentPending():
+            return 1 + account_events(first) + elsewhere(first)
+        case PayCodeIssued():
+            return 2  # its command's record
+        case _:
+            return 1 + account_events(first)
 
 
 def _balances(record: Sequence[Recorded]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.events import Actor, Metadata, NormalSide
@@ -27,8 +27,9 @@ class Command(ABC):
         """The accounts it names."""
 
     @property
-    def payment_ids(self) -> Iterable[UUID]:
-        """The payments it is about: it is decided on their accounts too."""
+    def about(self) -> Iterable[UUID]:
+        """Streams of what else it names, payments or other subjects (domain/aggregate.py): it is
+        decided on the accounts that these are on too."""
         return ()
 
     @property
@@ -76,12 +77,31 @@ class CloseAccount(AccountCommand):
     reason: str
 
 
+class ShownCode(NamedTuple):
+    """A code that a payer showed, without its digits: what it may be of."""
+
+    pay_codes: tuple[UUID, ...] = ()
+    """Streams of the pay code that it would be, by the hash of each live secret."""
+    device: UUID | None = None
+    """The device that its handle names."""
+    step: int | None = None
+    """The step of time that the device made it for; None: it didn't make it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakePayment(Command):
     order: PaymentOrder
+    shown: ShownCode | None = None
+    """What names the account that is debited, where the order doesn't."""
 
     def account_ids(self) -> Iterable[str]:
         return self.order.accounts | {condition.account for condition in self.order.conditions}
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        if self.shown is None:
+            return ()
+        return (*self.shown.pay_codes, *((self.shown.device,) if self.shown.device else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +114,10 @@ class PayTogether(Command):
 
     def account_ids(self) -> Iterable[str]:
         return {name for payment in self.payments for name in payment.account_ids()}
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return {stream for payment in self.payments for stream in payment.about}
 
     @property
     def commands(self) -> Sequence[Command]:
@@ -110,7 +134,7 @@ class PaymentCommand(Command):
         return ()
 
     @property
-    def payment_ids(self) -> Iterable[UUID]:
+    def about(self) -> Iterable[UUID]:
         return (self.payment,)
 
 
@@ -132,6 +156,16 @@ class CancelPayment(PaymentCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmPayment(PaymentCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclinePayment(PaymentCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundPayment(PaymentCommand):
     """Makes a payment, under the command's id."""
 
@@ -141,9 +175,73 @@ class RefundPayment(PaymentCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpirePayment(PaymentCommand):
-    """The ledger's own: records that a hold's deadline has passed."""
+    """The ledger's own: records that the deadline of what is held has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutePayment(PaymentCommand):
     """The ledger's own: decides a scheduled payment whose time has come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuePayCode(AccountCommand):
+    """Makes a pay code that debits the account."""
+
+    pay_code: UUID
+    """Its stream, made of the keyed hash of its digits; they are not here."""
+    currency: str
+    max_amount_minor: int
+    confirm_above_minor: int | None
+    expires_in_s: int
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return (self.pay_code,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpirePayCode(Command):
+    """The ledger's own: records that a pay code's deadline has passed."""
+
+    pay_code: UUID
+
+    def account_ids(self) -> Iterable[str]:
+        return ()
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return (self.pay_code,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterDevice(AccountCommand):
+    """Makes a device that debits the account, under the command's id."""
+
+    currency: str
+    handle: str
+    per_payment_max_minor: int
+    offline_total_max_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCommand(Command):
+    """A command on a device there is."""
+
+    device: UUID
+
+    def account_ids(self) -> Iterable[str]:
+        return ()
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return (self.device,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BringDeviceOnline(DeviceCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeDevice(DeviceCommand):
+    pass

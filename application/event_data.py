@@ -41,8 +41,8 @@ from application.event_members import (
     ValueDateSent,
     Version,
 )
-from domain.events import EVENTS
 from domain.money import MAX_AMOUNT_MINOR
+from domain.registry import EVENTS
 
 
 class ActorData(Struct, frozen=True, gc=False):

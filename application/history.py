@@ -35,7 +35,6 @@ from application.event_data import (
     ReleasedData,
 )
 from domain.events import (
-    EVENTS,
     AccountChanged,
     AccountClosed,
     AccountCredited,
@@ -63,6 +62,7 @@ from domain.events import (
     Posting,
 )
 from domain.ids import account_stream
+from domain.registry import EVENTS
 from domain.times import time_text
 
 NO_COMMAND: Final = UUID(int=0)

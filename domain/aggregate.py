@@ -1,10 +1,13 @@
 """What our aggregates have in common beyond the library's."""
 
-from typing import Self, cast
+from abc import abstractmethod
+from datetime import datetime
+from typing import Any, Self, cast
+from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
-from domain.events import FirstEvent, LedgerEvent
+from domain.events import Actor, FirstEvent, LedgerEvent
 
 
 class LedgerAggregate(Aggregate):
@@ -25,3 +28,28 @@ class LedgerAggregate(Aggregate):
     def collect(self) -> list[LedgerEvent]:
         """The events triggered since the last call, in order."""
         return cast(list[LedgerEvent], list(self.collect_events()))
+
+
+class Subject(LedgerAggregate):
+    """What a command may be about besides accounts: a payment, or what one is paid by or for."""
+
+    @property
+    @abstractmethod
+    def concerned(self) -> set[str]:
+        """The accounts that any command about it may be decided on."""
+
+    @property
+    @abstractmethod
+    def waits(self) -> bool:
+        """Whether something is to come of it."""
+
+    def trigger(
+        self,
+        event_class: type[LedgerEvent],
+        command: UUID,
+        actor: Actor,
+        now: datetime,
+        **fields: Any,
+    ) -> None:
+        """Records a step that has been decided."""
+        self.trigger_event(event_class, timestamp=now, command=command, actor=actor, **fields)

@@ -86,6 +86,4 @@ def _permitted(order: PaymentOrder, payer: Payer, step: int | None, now: datetim
 
 def _paid_by(order: PaymentOrder, payer: Payer) -> PaymentOrder:
     (posting,) = order.postings
-    return replace(
-        order, postings=(posting._replace(debit=payer.debit_account),), paid_by=payer.id
-    )
+    return replace(order, postings=(posting._replace(debit=payer.debit_account),), paid_by=payer.id)

@@ -31,8 +31,11 @@ class CommandRecord(LedgerAggregate):
         account: str | None = None,
         account_after: dict[str, Any] | None = None,
         payment: UUID | None = None,
+        pay_code: UUID | None = None,
+        device: UUID | None = None,
     ) -> Self:
-        """Of a command about an account, as it is after it, or about a payment."""
+        """Of a command about an account, as it is after it, or about a payment; or about what can
+        be debited from an account."""
         return cls.begun_by(
             CommandDecided(
                 originator_id=stream,
@@ -47,6 +50,8 @@ class CommandRecord(LedgerAggregate):
                 refusal=refused.told if refused else None,
                 account_after=account_after,
                 payment=payment,
+                pay_code=pay_code,
+                device=device,
             )
         )
 

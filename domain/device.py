@@ -7,14 +7,14 @@ decided whether that step, and the amount, may still be spent.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Literal, Self, assert_never
+from typing import Final, Literal, Self, assert_never
 from uuid import UUID
 
 from eventsourcing.utils import register_topic
 
 from domain.aggregate import Subject
 from domain.code_events import DeviceOnline, DeviceRegistered, DeviceRevoked, PayCodeUsed
-from domain.events import Actor, LedgerEvent, Posting
+from domain.events import Actor, Posting
 from domain.refusals import CurrencyMismatch, PayCodeExceeded, PayCodeInvalid
 from domain.refusals import DeviceRevoked as DeviceIsRevoked
 
@@ -95,18 +95,18 @@ class Device(Subject):
         now: datetime,
     ) -> None:
         told = {"payment": payment, "amount_minor": amount_minor, "step": step}
-        self._trigger(PayCodeUsed, command, actor, now, **told)
+        self.trigger(PayCodeUsed, command, actor, now, **told)
 
     def be_online(self, *, command: UUID, actor: Actor, now: datetime) -> None:
         """What it spends offline is counted anew; a step that was spent stays so."""
         if self.state == "revoked":
             raise DeviceIsRevoked
         spent = self.offline_spent_minor
-        self._trigger(DeviceOnline, command, actor, now, offline_spent_minor=spent)
+        self.trigger(DeviceOnline, command, actor, now, offline_spent_minor=spent)
 
     def revoke(self, *, command: UUID, actor: Actor, now: datetime) -> None:
         if self.state == "active":
-            self._trigger(DeviceRevoked, command, actor, now)
+            self.trigger(DeviceRevoked, command, actor, now)
 
     # Derived --------------------------------------------------------------------------
 
@@ -145,16 +145,6 @@ class Device(Subject):
                 self.state = "revoked"
             case _:
                 assert_never(event)
-
-    def _trigger(
-        self,
-        event_class: type[LedgerEvent],
-        command: UUID,
-        actor: Actor,
-        now: datetime,
-        **fields: Any,
-    ) -> None:
-        self.trigger_event(event_class, timestamp=now, command=command, actor=actor, **fields)
 
 
 register_topic("tally.device", Device)

@@ -1,20 +1,20 @@
-"""Every event the ledger records, each with its permanent topic.
+"""What the ledger records of accounts, payments and commands, each event with its permanent topic.
 
 A topic, and the order of an event's fields, are for ever: stored payloads are JSON arrays of
 the fields in the order they stand here (see infrastructure/mapper.py). A new field goes to the
 end and has a default; anything else is a new topic (`.v2`) with an upcaster. Golden files guard
-it.
+it. Every event there is, those of other files too, is in domain/registry.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 from uuid import UUID
 
 from eventsourcing.domain import AggregateEvent, BaseAggregate
-from eventsourcing.utils import register_topic, resolve_topic
+from eventsourcing.utils import resolve_topic
 
 NormalSide = Literal["credit", "debit"]
 Side = Literal["debit", "credit"]
@@ -348,7 +348,7 @@ class PaymentCanceled(LedgerEvent):
     TOPIC = "tally.payment.canceled.v1"
 
     released: tuple[int, ...] | None = None
-    """What was held for its confirmation, by posting; None of a scheduled one, which held nothing."""
+    """What was held to be confirmed, by posting; None of a scheduled one, which held nothing."""
 
 
 # Commands that make no payment ------------------------------------------------------------
@@ -364,7 +364,8 @@ class CommandDecided(FirstEvent):
     fingerprint: bytes
     name: str
     """`open_account`, `change_account`, `freeze_account`, `unfreeze_account`, `close_account`,
-    `capture_payment`, `void_payment`, `cancel_payment`."""
+    `capture_payment`, `void_payment`, `cancel_payment`, `confirm_payment`, `decline_payment`,
+    `issue_pay_code`, `register_device`, `bring_device_online`, `revoke_device`."""
     account: str | None
     """None where it is about a payment."""
     outcome: Literal["accepted", "refused"]
@@ -377,33 +378,3 @@ class CommandDecided(FirstEvent):
     """The pay code that it made."""
     device: UUID | None = None
     """The device it is about."""
-
-
-EVENTS: Final[dict[str, type[LedgerEvent]]] = {
-    event.TOPIC: event
-    for event in (
-        AccountOpened,
-        AccountChanged,
-        AccountFrozen,
-        AccountUnfrozen,
-        AccountClosed,
-        AccountDebited,
-        AccountCredited,
-        AccountHeld,
-        AccountReleased,
-        PaymentSettled,
-        PaymentRefused,
-        PaymentHeld,
-        PaymentScheduled,
-        PaymentCaptured,
-        PaymentVoided,
-        PaymentExpired,
-        PaymentRefunded,
-        PaymentCanceled,
-        CommandDecided,
-    )
-}
-"""The closed registry: a stored topic that is not here is not loaded."""
-
-for _topic, _event in EVENTS.items():
-    register_topic(_topic, _event)

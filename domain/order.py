@@ -34,7 +34,7 @@ class PaymentOrder:
     @property
     def accounts(self) -> set[str]:
         """Every account that it moves money of."""
-        return {name for posting in self.postings for name in posting[:2]}
+        return {name for posting in self.postings for name in posting[:2] if name}
 
     @property
     def holds(self) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self, assert_never
+from typing import Literal, Self, assert_never
 from uuid import UUID
 
 from eventsourcing.utils import register_topic
 
 from domain.aggregate import Subject
 from domain.code_events import PayCodeExpired, PayCodeIssued, PayCodeUsed
-from domain.events import Actor, LedgerEvent, Posting
+from domain.events import Actor, Posting
 from domain.refusals import CurrencyMismatch, NothingDue, PayCodeExceeded, PayCodeInvalid
 
 CodeState = Literal["live", "used", "expired"]
@@ -75,13 +75,13 @@ class PayCode(Subject):
     ) -> None:
         """By the first payment that is not refused, whatever becomes of it."""
         told = {"payment": payment, "amount_minor": amount_minor}
-        self._trigger(PayCodeUsed, command, actor, now, **told)
+        self.trigger(PayCodeUsed, command, actor, now, **told)
 
     def expire(self, *, command: UUID, actor: Actor, now: datetime) -> None:
         """Records that its deadline has passed."""
         if self.state != "live" or self.expires_at > now:
             raise NothingDue
-        self._trigger(PayCodeExpired, command, actor, now)
+        self.trigger(PayCodeExpired, command, actor, now)
 
     # Derived --------------------------------------------------------------------------
 
@@ -121,16 +121,6 @@ class PayCode(Subject):
                 self.state = "expired"
             case _:
                 assert_never(event)
-
-    def _trigger(
-        self,
-        event_class: type[LedgerEvent],
-        command: UUID,
-        actor: Actor,
-        now: datetime,
-        **fields: Any,
-    ) -> None:
-        self.trigger_event(event_class, timestamp=now, command=command, actor=actor, **fields)
 
 
 register_topic("tally.pay_code", PayCode)

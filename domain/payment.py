@@ -8,7 +8,7 @@ from uuid import UUID
 
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import LedgerAggregate
+from domain.aggregate import Subject
 from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     Actor,
@@ -40,7 +40,7 @@ PaymentStep = (
 )
 
 
-class Payment(LedgerAggregate):
+class Payment(Subject):
     """Decides on copies, as Account does: what becomes of it is an event on its stream."""
 
     state: State
@@ -118,23 +118,18 @@ class Payment(LedgerAggregate):
             raise PaymentNotPending
         raise REFUSALS[step]
 
-    def trigger(
-        self,
-        event_class: type[LedgerEvent],
-        command: UUID,
-        actor: Actor,
-        now: datetime,
-        **fields: Any,
-    ) -> None:
-        """Records a step that has been decided."""
-        self.trigger_event(event_class, timestamp=now, command=command, actor=actor, **fields)
-
     # Derived --------------------------------------------------------------------------
 
     @property
     def accounts(self) -> set[str]:
         """Every account that it moves money of."""
-        return {name for posting in self.postings for name in posting[:2]}
+        return {name for posting in self.postings for name in posting[:2] if name}
+
+    @property
+    def concerned(self) -> set[str]:
+        """Those and, until its time has come, the accounts of its conditions."""
+        waiting = self.scheduled
+        return self.accounts | {each.account for each in (waiting.conditions if waiting else ())}
 
     @property
     def waits(self) -> bool:
@@ -241,6 +236,13 @@ class Payment(LedgerAggregate):
                 self.scheduled = None
             case _:
                 raise AssertionError(f"{event.TOPIC} begins no payment")
+
+
+def elsewhere(event: PaymentSettled | PaymentPending) -> int:
+    """How many events of other streams come last in its command: what a refund tells its original,
+    and a code that it was used."""
+    refunds = isinstance(event, PaymentSettled) and event.refund_of is not None
+    return refunds + (event.paid_by is not None)
 
 
 def account_events(event: LedgerEvent) -> int:

@@ -16,7 +16,6 @@ import pytest
 
 from application.history import event_item
 from domain.events import (
-    EVENTS,
     AccountChanged,
     AccountClosed,
     AccountCredited,
@@ -41,6 +40,7 @@ from domain.events import (
     PaymentVoided,
     Posting,
 )
+from domain.registry import EVENTS
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
 
 GOLDEN = Path(__file__).with_name("events.jsonl")

@@ -23,7 +23,6 @@ from application.history import (
     stream_name,
 )
 from domain.events import (
-    EVENTS,
     AccountEntry,
     AccountHeld,
     CommandDecided,
@@ -32,6 +31,7 @@ from domain.events import (
     PaymentDecided,
 )
 from domain.ids import account_stream
+from domain.registry import EVENTS
 from tests.fixtures.fix_events import History
 from tests.golden.test_golden import OPTIONAL, samples
 
