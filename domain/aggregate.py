@@ -1,5 +1,6 @@
 """What our aggregates have in common beyond the library's."""
 
+from abc import abstractmethod
 from typing import Self, cast
 
 from eventsourcing.domain import Aggregate
@@ -25,3 +26,17 @@ class LedgerAggregate(Aggregate):
     def collect(self) -> list[LedgerEvent]:
         """The events triggered since the last call, in order."""
         return cast(list[LedgerEvent], list(self.collect_events()))
+
+
+class Subject(LedgerAggregate):
+    """What a command may be about besides accounts: a payment, or what one is paid by or for."""
+
+    @property
+    @abstractmethod
+    def concerned(self) -> set[str]:
+        """The accounts that any command about it may be decided on."""
+
+    @property
+    @abstractmethod
+    def waits(self) -> bool:
+        """Whether something is to come of it."""
