@@ -280,8 +280,10 @@ class Ledger(Application[UUID]):
         until = [
             one for one in self._recorded(self.store.read_stream(stream)) if one.position < position
         ]
-        about = replay(None, (one.event for one in until))
-        return self._read(until[-1].position, position), cast(Subject, about)
+        about = cast(Subject, replay(None, (one.event for one in until)))
+        if event.payment is None:
+            return [first], about
+        return self._read(until[-1].position, position), about  # balances are told too
 
     def _read(self, first: int, last: int) -> list[Recorded]:
         return self._recorded(self.store.read(first, last))
