@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from threading import Event, Thread
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, assert_never
 from uuid import UUID
 
 from application.answers import Answer
-from application.commands import Command, ExecutePayment, ExpirePayment
+from application.commands import Command, ExecutePayment, ExpirePayCode, ExpirePayment
 from application.ports import Clock, StorageFull, StoreUnavailable
 from application.writer import Overloaded
 from domain.events import Actor
@@ -42,10 +42,10 @@ _log = logging.getLogger(__name__)
 
 
 class Due(NamedTuple):
-    """A payment whose deadline or time has come."""
+    """A payment, or a pay code, whose deadline or time has come."""
 
-    payment: UUID
-    step: Literal["expire", "execute"]
+    subject: UUID
+    step: Literal["expire", "execute", "expire_code"]
 
 
 class DuePayments(Protocol):
@@ -126,7 +126,7 @@ class Sweeper:
             except (StoreUnavailable, StorageFull):
                 raise
             except Exception:  # noqa: BLE001 (a defect: the others go on, and it is tried again)
-                _log.error("payment %s: its step %s failed", *due, exc_info=True)
+                _log.error("%s: its step %s failed", *due, exc_info=True)
             self._asked[due] = time.monotonic()
         return room
 
@@ -146,10 +146,17 @@ class Sweeper:
 
 
 def _command(due: Due) -> Command:
-    kind = ExpirePayment if due.step == "expire" else ExecutePayment
-    return kind(
-        id=due_command(due.payment, due.step),
-        fingerprint=b"",
-        actor=Actor(CALLER, "", ""),
-        payment=due.payment,
-    )
+    own: dict[str, Any] = {
+        "id": due_command(due.subject, due.step),
+        "fingerprint": b"",
+        "actor": Actor(CALLER, "", ""),
+    }
+    match due.step:
+        case "expire":
+            return ExpirePayment(**own, payment=due.subject)
+        case "execute":
+            return ExecutePayment(**own, payment=due.subject)
+        case "expire_code":
+            return ExpirePayCode(**own, pay_code=due.subject)
+        case _:
+            assert_never(due.step)

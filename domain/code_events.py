@@ -75,3 +75,9 @@ class DeviceOnline(LedgerEvent):
 @dataclass(frozen=True)
 class DeviceRevoked(LedgerEvent):
     TOPIC = "tally.device.revoked.v1"
+
+
+CodeEvent = (
+    PayCodeIssued | PayCodeUsed | PayCodeExpired | DeviceRegistered | DeviceOnline | DeviceRevoked
+)
+"""Of what a payer pays by: no account's or payment's."""

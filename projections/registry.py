@@ -60,13 +60,25 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         Projection(
             name="payments",
             folder=_HERE / "payments",
-            tables=("payments", "payments_accounts", "payments_before"),
+            tables=(
+                "payments",
+                "payments_accounts",
+                "payments_before",
+                "payments_pay_codes",
+                "payments_devices",
+                "payments_devices_history",
+            ),
             apply=apply_payments,
             before=keep_payments_before,
             # Of what no later event changes: the two may stand beyond the position apart.
-            summary="SELECT count(*), sum(created_position), count(expires_at), count(execute_at),"
+            summary="SELECT p.*, c.*, d.* FROM ("
+            "SELECT count(*), sum(created_position), count(expires_at), count(execute_at),"
             " count(refund_of) FROM tally_read.payments{g}"
-            " WHERE created_position <= %(position)s",
+            " WHERE created_position <= %(position)s) p, ("
+            "SELECT count(*), sum(max_amount), sum(issued_position)"
+            " FROM tally_read.payments_pay_codes{g} WHERE issued_position <= %(position)s) c, ("
+            "SELECT count(*), sum(offline_spent), sum(position)"
+            " FROM tally_read.payments_devices_history{g} WHERE position <= %(position)s) d",
         ),
     )
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
 
+from domain.code_events import PayCodeUsed
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -73,6 +75,21 @@ def record(payment: PaymentReplay, name: str) -> Asked:
     """The client's command on the payment, recorded under its key."""
     told = {"name": name, "payment": payment.id, "outcome": "accepted"}
     return Asked(CommandDecided, told | dict.fromkeys(("account", "account_after", "refusal")))
+
+
+def code_record(name: str, account: str, **about: UUID) -> Asked:
+    """The client's command on a pay code or device, recorded under its key."""
+    told = {"name": name, "account": account, "outcome": "accepted", **about}
+    return Asked(CommandDecided, told | dict.fromkeys(("payment", "account_after", "refusal")))
+
+
+def code_use(payment: PaymentReplay) -> list[Asked]:
+    """Where a code named its payer: that it was used."""
+    if payment.paid_by is None:
+        return []
+    amount = payment.postings[0].amount_minor
+    told = {"originator_id": payment.paid_by, "payment": payment.id, "amount_minor": amount}
+    return [Asked(PayCodeUsed, told)]
 
 
 def account_record(event: LedgerEvent) -> Asked:

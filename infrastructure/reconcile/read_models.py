@@ -11,6 +11,7 @@ from psycopg import Connection
 from domain.events import AccountOpened, PaymentDecided
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile.accounts import AccountReplay, Rows, opened_account
+from infrastructure.reconcile.codes import code_rows
 from infrastructure.reconcile.holds import Row
 from infrastructure.reconcile.payments import PaymentReplay, refusal_text
 from infrastructure.reconcile.replay import CHUNK, Found, Replay, payment_of
@@ -43,6 +44,15 @@ _BY_ACCOUNT: Final = {
 _PAYMENTS = """SELECT created_position, id, position, state, mode, carrier, reference, value_date,
     created_at, expires_at, execute_at, expired, refund_of, postings, captured, refunded, metadata,
     refusal FROM tally_read.payments{g}"""
+_CODES: Final = {
+    "payments_pay_codes": """SELECT id, issued_position, command, caller, debit_account, currency,
+        max_amount, confirm_above, expires_at, created_at, ended_position, payment
+        FROM tally_read.payments_pay_codes{g}""",
+    "payments_devices": """SELECT id, registered_position, handle, debit_account, currency,
+        per_payment_max, offline_total_max, created_at FROM tally_read.payments_devices{g}""",
+    "payments_devices_history": """SELECT device, position, state, offline_spent
+        FROM tally_read.payments_devices_history{g}""",
+}
 _PAYMENT_ACCOUNTS = "SELECT account, created_position FROM tally_read.payments_accounts{g}"
 
 
@@ -168,6 +178,18 @@ class ReadModels:
             for position, account in sorted(has ^ should_have):
                 missing = "is missing" if (position, account) in should_have else "is too much"
                 self._found(f"payments_accounts {account}: position {position} {missing}")
+
+        self._codes(replay)
+
+    def _codes(self, replay: Replay) -> None:
+        for table, query in _CODES.items():
+            rows = set(self._stream(query))
+            if sum(map(hash, rows)) == replay.codes.hashes[table]:
+                continue
+            should = set(code_rows(self._store, self._mapper, replay.position)[table])
+            for row in sorted(rows ^ should, key=str):
+                says = "should not be there, or not so" if row in rows else "missing, or not so"
+                self._found(f"{table} {row[0]}: {says}")
 
     def _current(self, table: str, query: str, should: dict[Any, dict[str, Any]]) -> None:
         """One row a key, compared member by member."""

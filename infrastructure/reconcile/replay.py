@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from domain.code_events import CodeEvent, DeviceRegistered, PayCodeIssued, PayCodeUsed
 from domain.events import (
     AccountEntry,
     AccountHold,
@@ -26,6 +27,7 @@ from infrastructure.mapper import EventMapper
 from infrastructure.reconcile import asked
 from infrastructure.reconcile.accounts import AccountReplay, opened_account
 from infrastructure.reconcile.asked import Asked
+from infrastructure.reconcile.codes import CodeReplay, Codes
 from infrastructure.reconcile.payments import PaymentReplay
 from infrastructure.reconcile.stored import PAGE, Stored, stored_events
 
@@ -59,6 +61,7 @@ class Replay:
         self.payment_hashes: dict[int, int] = defaultdict(int)
         self.payment_account_hashes: dict[int, int] = defaultdict(int)
         self.first_positions: dict[date, int] = {}
+        self.codes = Codes(connection, mapper)
 
     def advance(self, to: int, progress: Callable[[int], None] = lambda _: None) -> None:
         for stored in stored_events(self._connection, self._mapper, self.position, to):
@@ -87,10 +90,11 @@ class Replay:
             self._found(f"event {position}: recorded {recorded_at}, before the event before it")
         self._recorded_at = recorded_at
         self.first_positions.setdefault(recorded_at.date(), position)
-        payment = None
+        other: PaymentReplay | CodeReplay | None = None
         if version > 1 and stream not in self.streams:
-            payment = self._payment(stream, position)
-        self._check_version(position, stream, version, payment)
+            find = self.codes.find if isinstance(event, CodeEvent) else self._payment
+            other = find(stream, position)
+        self._check_version(position, stream, version, other)
         if event is None:
             self._found(f"event {position}: {reason}")
             if self._asked:
@@ -99,18 +103,27 @@ class Replay:
                 self.accounts[self.streams[stream]].doubtful = True
             return
         self._check_command(position, event)
+        self._check(position, event, other)
+
+    def _check(
+        self, position: int, event: LedgerEvent, other: PaymentReplay | CodeReplay | None
+    ) -> None:
+        """Against what its stream is of: `other` than an account, where it began before."""
         if isinstance(event, PaymentDecided | PaymentStep):
+            payment = other if isinstance(other, PaymentReplay) else None
             self._check_payment(position, event, payment)
+        elif isinstance(event, CodeEvent):
+            self._check_code(position, event, None if isinstance(other, PaymentReplay) else other)
         elif isinstance(event, CommandDecided):
             self._check_record(position, event)
         else:
             self._apply(position, event)
 
     def _check_version(
-        self, position: int, stream: UUID, version: int, payment: PaymentReplay | None
+        self, position: int, stream: UUID, version: int, other: PaymentReplay | CodeReplay | None
     ) -> None:
         name = self.streams.get(stream)
-        of = payment if name is None else self.accounts[name]
+        of = other if name is None else self.accounts[name]
         expected = 1 if of is None else of.version + 1
         if version != expected:
             self._found(f"event {position}: version {version} of {stream}, should be {expected}")
@@ -171,6 +184,22 @@ class Replay:
         self._waiting.pop(payment.id, None)
         if payment.waits:
             self._waiting[payment.id] = payment
+
+    def _check_code(self, position: int, event: CodeEvent, code: CodeReplay | None) -> None:
+        """What becomes of a pay code or a device can, and is what its payment asks for."""
+
+        def check(is_so: bool, otherwise: str) -> None:
+            if not is_so:
+                self._found(f"event {position}: {otherwise}")
+
+        if isinstance(event, PayCodeUsed):
+            self._check_asked(position, event)
+        if isinstance(event, PayCodeIssued | DeviceRegistered):
+            self._asked += self.codes.begin(position, event, check)
+        elif code is None:
+            check(False, f"{event.TOPIC} of a code or device that was never made")
+        else:
+            self._asked += self.codes.apply(code, position, event, self._command, check)
 
     def _begun(self, position: int, event: PaymentDecided) -> PaymentReplay:
         if event.command != event.originator_id:

@@ -1,4 +1,4 @@
-"""Payments whose deadline or time has come, as recorded: what is still to be done about them."""
+"""Payments and pay codes whose deadline or time has come, as recorded: what is still to be done."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from psycopg.errors import UndefinedTable
 from projections.checkpoints import pointer
 from projections.tables import sql
 
-# Two ranges of two indexes, each in order; the oldest first, and of one time the first made.
+# Ranges of indexes, each in order; the oldest first, and of one time the first made.
 _DUE: Final = """
 (SELECT id, 'expire', expires_at AS at, created_position FROM tally_read.payments{g}
- WHERE state = 'held' AND expires_at <= %(now)s
+ WHERE state IN ('held', 'pending_confirmation') AND expires_at <= %(now)s
  ORDER BY expires_at, created_position LIMIT %(limit)s)
 UNION ALL
 (SELECT id, 'execute', execute_at AS at, created_position FROM tally_read.payments{g}
  WHERE state = 'scheduled' AND execute_at <= %(now)s
  ORDER BY execute_at, created_position LIMIT %(limit)s)
+UNION ALL
+(SELECT id, 'expire_code', expires_at AS at, issued_position FROM tally_read.payments_pay_codes{g}
+ WHERE ended_position IS NULL AND expires_at <= %(now)s
+ ORDER BY expires_at LIMIT %(limit)s)
 ORDER BY at, created_position LIMIT %(limit)s
 """
 
 
 def due_payments(connection: Connection[Any], now: datetime, limit: int) -> list[tuple[UUID, str]]:
-    """Payment and step (`expire` or `execute`); none where there is no read model.
+    """Payment or pay code, and step (`expire`, `execute` or `expire_code`); none where there is no
+    read model.
 
     The connection gives rows as tuples.
     """

@@ -8,6 +8,8 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple, assert_never, get_args
 from uuid import UUID
 
+from domain.code_events import CodeEvent
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -30,7 +32,7 @@ from domain.events import (
     PaymentVoided,
     Posting,
 )
-from domain.payment import PaymentStep, account_events
+from domain.payment import PaymentStep, account_events, elsewhere
 from projections.feed import Record
 
 _LATER: Final = frozenset(get_args(PaymentStep))
@@ -72,7 +74,7 @@ class State(NamedTuple):
     @property
     def accounts(self) -> set[str]:
         """Every account it names, once."""
-        return {name for posting in self.postings for name in posting[:2]}
+        return {name for posting in self.postings for name in posting[:2] if name}
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ def fold(records: Iterable[Record], known: Mapping[UUID, State]) -> Folded:
             case _ if isinstance(event, PaymentStep):
                 payment = event.originator_id
                 states[payment] = _stepped(states.get(payment) or known[payment], event, position)
+            case _ if isinstance(event, CodeEvent):
+                pass
             case AccountOpened() | AccountChanged():
                 pass
             case AccountFrozen() | AccountUnfrozen() | AccountClosed():
@@ -130,20 +134,20 @@ def _made(event: PaymentDecided, position: int) -> Made:
         event.reference,
         event.timestamp,
         event.metadata,
-        event.expires_at if isinstance(event, PaymentHeld) else None,
+        event.expires_at if isinstance(event, PaymentHeld | PaymentPending) else None,
         event.execute_at if isinstance(event, PaymentScheduled) else None,
         event.refund_of if isinstance(event, PaymentSettled | PaymentRefused) else None,
     )
 
 
 def _decided(event: PaymentDecided, position: int) -> State:
-    """Its entries or holds follow its own event, two a posting; a refund's last event tells its
-    original."""
+    """Its entries or holds follow its own event, two a posting; the last event tells a refund's
+    original, or a code that it was used."""
     day = event.value_date or event.timestamp.date()
     nothing = (0,) * len(event.postings)
     match event:
         case PaymentSettled():
-            last = position + account_events(event) + (event.refund_of is not None)
+            last = position + account_events(event) + elsewhere(event)
             amounts = tuple([posting.amount_minor for posting in event.postings])
             return State(last, "settled", day, event.postings, amounts, nothing)
         case PaymentRefused():
@@ -151,6 +155,9 @@ def _decided(event: PaymentDecided, position: int) -> State:
         case PaymentHeld():
             last = position + account_events(event)
             return State(last, "held", day, event.postings, nothing, nothing)
+        case PaymentPending():
+            last = position + account_events(event) + elsewhere(event)
+            return State(last, "pending_confirmation", day, event.postings, nothing, nothing)
         case PaymentScheduled():
             day = event.value_date or event.execute_at.date()
             return State(position, "scheduled", day, event.postings, nothing, nothing)
@@ -182,7 +189,15 @@ def _stepped(before: State, event: PaymentStep, position: int) -> State:
                 position=position, refunded=_sums(before.refunded, event.amounts)
             )
         case PaymentCanceled():
-            return before._replace(position=position + 1, state="canceled")
+            return before._replace(position=position + account_events(event) + 1, state="canceled")
+        case PaymentConfirmed():
+            return before._replace(
+                position=position + account_events(event) + 1,
+                state="settled",
+                captured=event.amounts,
+            )
+        case PaymentDeclined():
+            return before._replace(position=position + account_events(event) + 1, state="declined")
         case _:
             assert_never(event)
 
