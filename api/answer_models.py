@@ -53,7 +53,9 @@ class Account(Answer):
 
 
 class Posting(Answer):
-    debit: AccountId
+    debit: AccountId | None = Field(
+        description="Null where a code should have named it, and didn't"
+    )
     credit: AccountId
     amount: Minor
     currency: Currency
@@ -89,6 +91,9 @@ class Payment(Answer):
     metadata: dict[str, str]
     created_at: TimeText
     hold_expires_at: TimeText | None
+    confirm_expires_at: TimeText | None = Field(
+        description="Until when its payer can confirm it, or could; null where nobody had to"
+    )
     refund_of: PaymentId | None
     position: Position
     refusal: Refusal | None = None
@@ -97,6 +102,45 @@ class Payment(Answer):
 class PaymentMade(Payment):
     balances: list[AccountBalance] = Field(
         description="Of every account concerned, right after the command"
+    )
+
+
+class PayCode(Answer):
+    id: PaymentId
+    state: Literal["live", "used", "expired"]
+    debit_account: AccountId
+    currency: Currency
+    max_amount: Minor
+    confirm_above: Minor | None
+    expires_at: TimeText
+    payment_id: PaymentId | None = Field(description="The payment that used it")
+    created_at: TimeText
+    position: Position
+
+
+class PayCodeMade(PayCode):
+    code: str | None = Field(
+        pattern="^[0-9]{24}$", description="Null in a dry run, and in a replay once it is over"
+    )
+
+
+class Device(Answer):
+    id: PaymentId
+    state: Literal["active", "revoked"]
+    handle: str = Field(pattern="^[0-9]{7}$", description="By which its codes name it")
+    debit_account: AccountId
+    currency: Currency
+    per_payment_max: Minor
+    offline_total_max: Minor
+    offline_spent: Minor
+    created_at: TimeText
+    position: Position
+
+
+class DeviceMade(Device):
+    secret: str | None = Field(
+        pattern="^[A-Z2-7]{32}$",
+        description="Base32 of 20 bytes, in the first answer alone; null in a dry run",
     )
 
 

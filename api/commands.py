@@ -26,6 +26,7 @@ from domain.refusals import (
     AmountOfSeveralPostings,
     ExecuteAtOutOfRange,
     Refusal,
+    TooManyAttempts,
     ValueDateOutOfRange,
 )
 
@@ -70,6 +71,16 @@ async def carry_out(request: Request, command: Command, *, status: int = 200) ->
 
     Raises Problem for what was refused or is not known.
     """
+    answer = await decided(request, command)
+    return answered(
+        answer.body,
+        status=200 if command.dry_run else status,
+        headers=REPLAYED if answer.replayed else {},
+    )
+
+
+async def decided(request: Request, command: Command) -> Answer:
+    """What the ledger answers. Raises Problem as carry_out does."""
     parts = parts_of(request)
     result: Answer | Exception
     try:
@@ -77,12 +88,7 @@ async def carry_out(request: Request, command: Command, *, status: int = 200) ->
         result = await asyncio.shield(asyncio.wrap_future(parts.writer.submit(command)))
     except Exception as error:  # noqa: BLE001 (raised as what it means)
         result = error
-    answer = accepted(command, result, parts.metrics)
-    return answered(
-        answer.body,
-        status=200 if command.dry_run else status,
-        headers=REPLAYED if answer.replayed else {},
-    )
+    return accepted(command, result, parts.metrics)
 
 
 def accepted(command: Command, result: Answer | Exception, metrics: Metrics) -> Answer:
@@ -111,7 +117,10 @@ def refused(refusal: Refusal) -> Problem:
     if type(refusal) in _OUT_OF_RANGE:
         member, code = _OUT_OF_RANGE[type(refusal)]
         return invalid([body_error((member,), code, refusal.detail)])
-    return Problem(refusal.code, refusal.detail, **refusal.members)
+    headers = {}
+    if isinstance(refusal, TooManyAttempts):
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    return Problem(refusal.code, refusal.detail, headers=headers, **refusal.members)
 
 
 def _count(command: Command, outcome: str, metrics: Metrics, replayed: bool = False) -> None:

@@ -16,6 +16,7 @@ from api.auth import Caller, KeyRing
 from api.metrics import Metrics
 from api.parts import Parts
 from api.reading import ReadModels
+from application.attempts import AttemptLimits
 from application.due import Sweeper
 from application.ledger import Ledger
 from application.ports import Clock, StoredSnapshot
@@ -25,6 +26,7 @@ from infrastructure import reconcile as reconciling
 from infrastructure.announced_end import AnnouncedEnd
 from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.connections import ReadPool
+from infrastructure.devices import Devices
 from infrastructure.due_payments import DuePaymentsReadModel
 from infrastructure.event_log import EventLog
 from infrastructure.kafka.clients import KafkaClients
@@ -35,8 +37,9 @@ from infrastructure.kafka.watchdog import Watchdog
 from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
+from infrastructure.pay_codes import PayCodes
 from infrastructure.reconcile import Report
-from infrastructure.secret import KeyHashes
+from infrastructure.secret import Secrets
 from infrastructure.settings import Settings
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 from infrastructure.store_feed import StoreFeed
@@ -70,7 +73,7 @@ def compose(
     *,
     dsn: str,
     url: str,
-    key_hashes: KeyHashes,
+    secrets: Secrets,
     stopping: asyncio.Event,
     clock: Clock = clock,
     on_writer_death: Callable[[], None] = end_process,
@@ -78,9 +81,8 @@ def compose(
 ) -> FastAPI:
     """The app on the store of that DSN (as tally_app); its parts start and end with its lifespan.
 
-    `url` is where the API will be; `key_hashes` gives the keyed hashes an API key may be stored
-    under; `stopping` is set when the process begins to end; without `sweeps` nothing is done that
-    nobody asks for.
+    `url` is where the API will be; `stopping` is set when the process begins to end; without
+    `sweeps` nothing is done that nobody asks for.
     """
     metrics = Metrics()
 
@@ -110,6 +112,8 @@ def compose(
             announced = AnnouncedEnd(dsn)
             await announced.start()
             stack.push_async_callback(announced.stop)
+            devices = Devices(for_keys, secrets, prefix=settings.device_prefix)
+            await devices.seal_all_anew()
             writer = _writer(settings, dsn, clock, metrics, on_writer_death, stack)
             if sweeps:
                 due = DuePaymentsReadModel(dsn, timeout_s=settings.store_timeout_s)
@@ -123,8 +127,10 @@ def compose(
                 events=events,
                 announced=announced,
                 reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),
-                keys=_key_ring(KeyLookup(for_keys, key_hashes)),
+                keys=_key_ring(KeyLookup(for_keys, secrets.hashes())),
                 metrics=metrics,
+                pay_codes=PayCodes(secrets, prefix=settings.pay_code_prefix),
+                devices=devices,
                 public_url=settings.public_url or url,
                 shop_qr=ShopQr(
                     country=settings.qr_country, city=settings.qr_city, mcc=settings.qr_mcc
@@ -238,6 +244,7 @@ def _writer(
         clock=clock,
         snapshots=snapshots,
         cache_accounts=settings.cache_accounts,
+        attempt_limits=AttemptLimits(settings.attempts_per_caller, settings.attempts_per_account),
     )
     stack.callback(ledger.close)
     snapshots.start()

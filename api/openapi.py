@@ -6,9 +6,10 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import RouteContext, iter_route_contexts
+from pydantic import RootModel
 from pydantic.json_schema import models_json_schema
 
-from api import answer_models, models
+from api import answer_models, code_models, models
 from api.requests import RequestBody
 
 _DESCRIPTION: Final = """\
@@ -21,6 +22,7 @@ Every command takes an `Idempotency-Key`, and answers the same for ever."""
 _TAGS: Final = [
     {"name": "accounts", "description": "Open, change and read accounts"},
     {"name": "payments", "description": "Move money, and read what became of it"},
+    {"name": "pay codes", "description": "Codes that a payer shows, and phones that make them"},
     {"name": "balances", "description": "What is posted, pending and available, now and then"},
     {"name": "statements", "description": "An account's entries over a period"},
     {"name": "events", "description": "The history itself, for auditors"},
@@ -83,8 +85,10 @@ def _schemas() -> dict[str, Any]:
     ]
     bodies = [
         model
-        for model in vars(models).values()
-        if isinstance(model, type) and issubclass(model, RequestBody) and model is not RequestBody
+        for model in {**vars(models), **vars(code_models)}.values()
+        if isinstance(model, type)
+        and issubclass(model, RequestBody | RootModel)
+        and model not in (RequestBody, RootModel)
     ]
     _, told = models_json_schema(
         [(model, "validation") for model in (*answers, *bodies)],

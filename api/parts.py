@@ -12,9 +12,11 @@ from api.reading import ReadModels
 from application.ports import Clock
 from application.writer import Writer
 from infrastructure.carriers.shop_qr import ShopQr
+from infrastructure.pay_codes import PayCodes
 
 if TYPE_CHECKING:
     from infrastructure.announced_end import AnnouncedEnd
+    from infrastructure.devices import Devices
     from infrastructure.event_log import EventLog
 
 
@@ -28,6 +30,8 @@ class Parts:
     reads: ReadModels
     keys: KeyRing
     metrics: Metrics
+    pay_codes: PayCodes
+    devices: "Devices"
     public_url: str
     """What the URLs that we give out begin with."""
     shop_qr: ShopQr

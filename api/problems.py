@@ -13,6 +13,7 @@ from domain.refusals import (
     AccountNotEmpty,
     IdempotencyKeyReused,
     Refusal,
+    TooManyAttempts,
 )
 
 _REFUSALS: Final[tuple[type[Refusal], ...]] = (
@@ -20,6 +21,7 @@ _REFUSALS: Final[tuple[type[Refusal], ...]] = (
     AccountExists,
     AccountNotEmpty,
     IdempotencyKeyReused,
+    TooManyAttempts,
     BulkRefused,
 )
 
@@ -41,6 +43,7 @@ STATUS: Final[dict[str, int]] = {
     "account_exists": 409,
     "account_not_empty": 409,
     "bulk_refused": 409,
+    "gone": 410,
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
@@ -50,6 +53,10 @@ STATUS: Final[dict[str, int]] = {
     "payment_not_refundable": 422,
     "refund_exceeds_payment": 422,
     "payment_not_cancelable": 422,
+    "payment_not_pending": 422,
+    "pay_code_invalid": 422,
+    "pay_code_exceeded": 422,
+    "device_revoked": 422,
     "same_account": 422,
     "account_unknown": 422,
     "account_closed": 422,
@@ -61,7 +68,9 @@ STATUS: Final[dict[str, int]] = {
     "max_balance_exceeded": 422,
     "balance_overflow": 422,
     "limit_exceeded": 422,
+    "too_many_attempts": 429,
     "internal": 500,
+    "carrier_unavailable": 501,
     "overloaded": 503,
     "not_caught_up": 503,
     "store_unavailable": 503,
@@ -84,12 +93,14 @@ DETAILS: Final[dict[str, str]] = {
     "forbidden": "This key's role may not do this; use a key of a role that may.",
     "not_found": "Nothing is here; check the path and the id.",
     "method_not_allowed": "This path has other methods; see the Allow header.",
+    "gone": "It is over; have a new one made.",
     "body_too_large": "Send a smaller body.",
     "unsupported_media_type": "Send the body in the media type that the operation names.",
     "internal": (
         "Something failed here. What became of a command is unknown: send it again with the same "
         "key, and tell the operator the request_id if it stays."
     ),
+    "carrier_unavailable": "Sound is not installed here; use another carrier.",
     "overloaded": "Nothing was done; send the request again after Retry-After seconds.",
     "not_caught_up": (
         "The read model has not come to this position; ask again, or wait longer by "

@@ -99,6 +99,11 @@ class AccountsQuery(Page):
     currency: Currency | None = None
 
 
+class CarrierQuery(Read):
+    as_: Literal["qr", "barcode", "ndef", "wav"] = Field("qr", alias="as")
+    image: Literal["png", "svg"] = Field("png", description="Of `qr` and `barcode`")
+
+
 class BalanceQuery(AsOf, Read):
     effective_at: Day | None = Field(
         None, description="Only what has a value date up to this day, that day included"

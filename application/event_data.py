@@ -16,6 +16,17 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import schema
 
+from application.code_data import (
+    CodeData,
+    DeviceOnlineData,
+    DeviceRegisteredData,
+    DeviceRevokedData,
+    PayCodeExpiredData,
+    PayCodeIssuedData,
+    PayCodeUsedData,
+    PaymentConfirmedData,
+    PaymentPendingData,
+)
 from application.event_members import (
     AccountId,
     Amount,
@@ -23,8 +34,10 @@ from application.event_members import (
     Available,
     Balance,
     Carrier,
+    CodeId,
     CounterAccount,
     Currency,
+    DeviceId,
     ExpiresAt,
     HoldLeft,
     HoldSide,
@@ -32,8 +45,10 @@ from application.event_members import (
     Metadata,
     NormalSide,
     OverdraftLimit,
+    PaidBy,
     PaymentId,
     Pending,
+    PostingData,
     PostingIndex,
     Reference,
     RefundOf,
@@ -41,7 +56,6 @@ from application.event_members import (
     ValueDateSent,
     Version,
 )
-from domain.money import MAX_AMOUNT_MINOR
 from domain.registry import EVENTS
 
 
@@ -142,25 +156,9 @@ class ReleasedData(HoldData, frozen=True, gc=False):
         str,
         Meta(
             description="captured: the last capture took less than was left. Expect new values",
-            examples=["captured", "voided", "expired"],
+            examples=["captured", "voided", "expired", "declined", "canceled"],
         ),
     ]
-
-
-class PostingData(Struct, frozen=True, gc=False):
-    """An amount moved from the account it debits to the account it credits."""
-
-    debit: AccountId
-    credit: AccountId
-    amount: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=MAX_AMOUNT_MINOR,
-            description="Minor units; 0 where an amount to be found was not, or not yet",
-        ),
-    ]
-    currency: Currency
 
 
 class PaymentSettledData(Struct, frozen=True):
@@ -175,6 +173,7 @@ class PaymentSettledData(Struct, frozen=True):
     value_date: ValueDateSent
     metadata: Metadata
     refund_of: RefundOf | UnsetType = UNSET
+    paid_by: PaidBy | UnsetType = UNSET
 
 
 class PaymentHeldData(Struct, frozen=True):
@@ -232,7 +231,7 @@ class PaymentCapturedData(Struct, frozen=True):
 
 
 class PaymentReleasedData(Struct, frozen=True):
-    """The hold was voided, or expired: the type says which."""
+    """What is held was voided, declined, or expired: the type says which."""
 
     payment: PaymentId
     released: Amounts
@@ -246,10 +245,11 @@ class PaymentRefundedData(Struct, frozen=True):
     refund: Annotated[UUID, Meta(description="Id of the payment that moved it back")]
 
 
-class PaymentCanceledData(Struct, frozen=True, gc=False):
-    """The scheduled payment is not to be made."""
+class PaymentCanceledData(Struct, frozen=True):
+    """The payment, scheduled or waiting to be confirmed, is not to be made."""
 
     payment: PaymentId
+    released: Amounts | UnsetType = UNSET
 
 
 class RefusalData(Struct, frozen=True, gc=False):
@@ -281,6 +281,7 @@ class PaymentRefusedData(Struct, frozen=True):
     metadata: Metadata
     refusal: RefusalData
     refund_of: RefundOf | UnsetType = UNSET
+    paid_by: PaidBy | UnsetType = UNSET
 
 
 class AccountAfter(Struct):
@@ -317,6 +318,8 @@ class CommandDecidedData(Struct, frozen=True):
         ),
     ] = UNSET
     payment: PaymentId | UnsetType = UNSET
+    pay_code: CodeId | UnsetType = UNSET
+    device: DeviceId | UnsetType = UNSET
 
 
 PaymentData = (
@@ -328,6 +331,8 @@ PaymentData = (
     | PaymentReleasedData
     | PaymentRefundedData
     | PaymentCanceledData
+    | PaymentPendingData
+    | PaymentConfirmedData
 )
 """Of events on a payment's stream."""
 
@@ -340,6 +345,7 @@ EventData = (
     | ReleasedData
     | CommandDecidedData
     | PaymentData
+    | CodeData
 )
 
 DATA: Final[dict[str, type[EventData]]] = {
@@ -361,6 +367,15 @@ DATA: Final[dict[str, type[EventData]]] = {
     "tally.payment.expired.v1": PaymentReleasedData,
     "tally.payment.refunded.v1": PaymentRefundedData,
     "tally.payment.canceled.v1": PaymentCanceledData,
+    "tally.payment.pending.v1": PaymentPendingData,
+    "tally.payment.confirmed.v1": PaymentConfirmedData,
+    "tally.payment.declined.v1": PaymentReleasedData,
+    "tally.pay_code.issued.v1": PayCodeIssuedData,
+    "tally.pay_code.used.v1": PayCodeUsedData,
+    "tally.pay_code.expired.v1": PayCodeExpiredData,
+    "tally.device.registered.v1": DeviceRegisteredData,
+    "tally.device.online.v1": DeviceOnlineData,
+    "tally.device.revoked.v1": DeviceRevokedData,
     "tally.command.decided.v1": CommandDecidedData,
 }
 """The closed registry: what `data` is, by the event's type."""
@@ -375,7 +390,9 @@ class EventItem(Struct, Generic[Data], frozen=True):
 
     position: Annotated[int, Meta(ge=1, description="Place in the ledger's one order, from 1")]
     type: str
-    stream: Annotated[str, Meta(description="The id of its account, payment or command")]
+    stream: Annotated[
+        str, Meta(description="The id of its account, payment, pay code, device or command")
+    ]
     version: Version
     recorded_at: TimeText
     actor: ActorData

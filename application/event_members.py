@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from domain.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, MIN_BALANCE_MINOR
 
@@ -72,3 +72,31 @@ RefundOf = Annotated[UUID, Meta(description="Id of the payment that it undoes")]
 ValueDateSent = Annotated[
     date | None, Meta(description="As sent; null is the day each entry is booked")
 ]
+Mode = Annotated[str, Meta(description="Expect new values", examples=["settle", "hold"])]
+CodeId = Annotated[UUID, Meta(description="Id of a pay code")]
+DeviceId = Annotated[UUID, Meta(description="Id of a device")]
+PaidBy = Annotated[
+    UUID, Meta(description="Id of the pay code, or of the device, that named the payer")
+]
+
+
+class PostingData(Struct, frozen=True, gc=False):
+    """An amount moved from the account it debits to the account it credits."""
+
+    debit: Annotated[
+        str,
+        Meta(
+            description="Id of an account; empty where a code should have named it, and didn't",
+            examples=["customers:alice"],
+        ),
+    ]
+    credit: AccountId
+    amount: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MAX_AMOUNT_MINOR,
+            description="Minor units; 0 where an amount to be found was not, or not yet",
+        ),
+    ]
+    currency: Currency

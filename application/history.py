@@ -9,6 +9,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from application.code_data import (
+    CodeData,
+    PaymentConfirmedData,
+    PaymentPendingData,
+    code_data,
+    code_fields,
+)
 from application.event_data import (
     DATA,
     AccountChangedData,
@@ -30,10 +37,12 @@ from application.event_data import (
     PaymentReleasedData,
     PaymentScheduledData,
     PaymentSettledData,
-    PostingData,
     RefusalData,
     ReleasedData,
 )
+from application.event_members import PostingData
+from domain.code_events import CodeEvent
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -152,12 +161,15 @@ def _data(event: LedgerEvent) -> EventData:
             return PaymentCapturedData(
                 event.originator_id, [*event.amounts], [*event.released], event.final
             )
-        case PaymentVoided() | PaymentExpired():
+        case PaymentVoided() | PaymentExpired() | PaymentDeclined():
             return PaymentReleasedData(event.originator_id, [*event.released])
         case PaymentRefunded():
             return PaymentRefundedData(event.originator_id, [*event.amounts], event.refund)
         case PaymentCanceled():
-            return PaymentCanceledData(event.originator_id)
+            released = UNSET if event.released is None else [*event.released]
+            return PaymentCanceledData(event.originator_id, released)
+        case PaymentConfirmed():
+            return PaymentConfirmedData(event.originator_id, [*event.amounts])
         case _:
             return _account_data(event)
 
@@ -186,7 +198,11 @@ def _account_data(event: LedgerEvent) -> EventData:
                 UNSET if event.account is None else event.account,
                 UNSET if event.account_after is None else event.account_after,
                 UNSET if event.payment is None else event.payment,
+                UNSET if event.pay_code is None else event.pay_code,
+                UNSET if event.device is None else event.device,
             )
+        case _ if isinstance(event, CodeEvent):
+            return code_data(event)
         case _:
             raise AssertionError(f"{event.TOPIC} has no item")
 
@@ -206,11 +222,16 @@ def _payment_data(event: PaymentDecided) -> EventData:
 
     match event:
         case PaymentSettled():
-            return PaymentSettledData(**told, state="settled", refund_of=event.refund_of or UNSET)
+            return PaymentSettledData(**told, state="settled", **_linked(event))
         case PaymentRefused():
             refusal = RefusalData(**event.refusal)
-            return PaymentRefusedData(
-                **told, state="refused", refusal=refusal, refund_of=event.refund_of or UNSET
+            return PaymentRefusedData(**told, state="refused", refusal=refusal, **_linked(event))
+        case PaymentPending():
+            return PaymentPendingData(
+                **told,
+                state="pending_confirmation",
+                expires_at=time_text(event.expires_at),
+                paid_by=event.paid_by or UNSET,
             )
         case PaymentHeld():
             return PaymentHeldData(**told, state="held", expires_at=time_text(event.expires_at))
@@ -224,6 +245,10 @@ def _payment_data(event: PaymentDecided) -> EventData:
             )
         case _:
             raise AssertionError(f"{event.TOPIC} has no item")
+
+
+def _linked(event: PaymentSettled | PaymentRefused) -> dict[str, Any]:
+    return {"refund_of": event.refund_of or UNSET, "paid_by": event.paid_by or UNSET}
 
 
 def _hold(event: AccountHold) -> dict[str, Any]:
@@ -309,6 +334,11 @@ def _fields(item: EventItem[msgspec.Raw], data: EventData, ledger: str) -> dict[
             fields = {"account": data.account, "changed": changed, "command": NO_COMMAND}
         case AccountOpenedData() | AccountStatusData():
             fields["command"] = NO_COMMAND
+        case _ if isinstance(data, CodeData):
+            fields = code_fields(item.stream, data)
+            of_its_own = item.type == "tally.device.registered.v1"
+            fields["command"] = fields["originator_id"] if of_its_own else NO_COMMAND
+            return fields | ({"fingerprint": NO_FINGERPRINT} if of_its_own else {})
         case _:
             return _payment_fields(item, data)
     _same(item.stream, data.account)
@@ -324,12 +354,17 @@ def _payment_fields(item: EventItem[msgspec.Raw], data: PaymentData) -> dict[str
     fields["originator_id"] = data.payment
     fields["command"] = data.payment if item.version == 1 else NO_COMMAND
     match data:
-        case PaymentCapturedData() | PaymentReleasedData() | PaymentRefundedData():
+        case (
+            PaymentCapturedData()
+            | PaymentReleasedData()
+            | PaymentRefundedData()
+            | PaymentCanceledData()
+            | PaymentConfirmedData()
+        ):
             for name in ("amounts", "released"):
                 if name in fields:
-                    fields[name] = tuple(fields[name])
-            return fields
-        case PaymentCanceledData():
+                    told = fields[name]
+                    fields[name] = None if told is UNSET else tuple(told)
             return fields
         case _:
             return _decided_fields(fields, data)
@@ -337,7 +372,11 @@ def _payment_fields(item: EventItem[msgspec.Raw], data: PaymentData) -> dict[str
 
 def _decided_fields(
     fields: dict[str, Any],
-    data: PaymentSettledData | PaymentRefusedData | PaymentHeldData | PaymentScheduledData,
+    data: PaymentSettledData
+    | PaymentRefusedData
+    | PaymentHeldData
+    | PaymentScheduledData
+    | PaymentPendingData,
 ) -> dict[str, Any]:
     del fields["state"]
     fields["fingerprint"] = NO_FINGERPRINT
@@ -347,10 +386,14 @@ def _decided_fields(
     match data:
         case PaymentSettledData() | PaymentRefusedData():
             fields["refund_of"] = None if data.refund_of is UNSET else data.refund_of
+            fields["paid_by"] = None if data.paid_by is UNSET else data.paid_by
             if isinstance(data, PaymentRefusedData):
                 fields["refusal"] = msgspec.to_builtins(data.refusal)
         case PaymentHeldData():
             fields["expires_at"] = datetime.fromisoformat(data.expires_at)
+        case PaymentPendingData():
+            fields["expires_at"] = datetime.fromisoformat(data.expires_at)
+            fields["paid_by"] = None if data.paid_by is UNSET else data.paid_by
         case PaymentScheduledData():
             fields["execute_at"] = datetime.fromisoformat(data.execute_at)
             fields["conditions"] = tuple(

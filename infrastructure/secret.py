@@ -6,7 +6,7 @@ TALLY_SECRET_PREVIOUS; keys found by the old one's hash are hashed anew as they 
 
 import hmac
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
@@ -15,6 +15,21 @@ from infrastructure.cannot_start import CannotStart
 
 KeyHashes = Callable[[str], tuple[bytes, ...]]
 """The hashes under which an API key may be stored: by the secret, then by the one before."""
+
+
+class Secrets(NamedTuple):
+    """The server secret, and the one before while it is being changed."""
+
+    current: str
+    previous: str | None
+
+    @property
+    def live(self) -> tuple[str, ...]:
+        """The present one first."""
+        return (self.current,) if self.previous is None else (self.current, self.previous)
+
+    def hashes(self) -> KeyHashes:
+        return key_hashes(*self)
 
 
 class SecretMismatch(CannotStart):
@@ -27,8 +42,8 @@ def key_hash(secret: str, api_key: str) -> bytes:
 
 
 def key_hashes(current: str, previous: str | None) -> KeyHashes:
-    secrets = (current,) if previous is None else (current, previous)
-    return lambda api_key: tuple(key_hash(secret, api_key) for secret in secrets)
+    live = Secrets(current, previous).live
+    return lambda api_key: tuple(key_hash(secret, api_key) for secret in live)
 
 
 def accept_secret(conn: Connection[Any], current: str, previous: str | None) -> None:

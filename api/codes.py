@@ -1,0 +1,45 @@
+"""Codes that payers show: what each may be of, found before the ledger decides."""
+
+from typing import Any, NamedTuple
+
+from api.code_models import PaymentByCodeBody
+from api.models import PaymentBody
+from api.orders import order_by_code, order_of
+from api.parts import Parts
+from api.requests import understood
+from application.commands import MakePayment, ShownCode
+
+
+class Asked(NamedTuple):
+    """A payment as its members ask for it."""
+
+    body: PaymentBody | PaymentByCodeBody
+    meaning: bytes
+    """The fingerprint of the request."""
+
+    @property
+    def by_code(self) -> bool:
+        return isinstance(self.body, PaymentByCodeBody)
+
+
+def asked_payment(sent: dict[str, Any]) -> Asked:
+    """The members of POST /v1/payments, as one or the other model has them. Raises Problem."""
+    if sent.get("pay_code") is None:
+        return Asked(*understood(sent, PaymentBody, "POST", "/v1/payments"))
+    return Asked(*understood(sent, PaymentByCodeBody, "POST", "/v1/payments"))
+
+
+async def payment_command(asked: Asked, parts: Parts, **identity: Any) -> MakePayment:
+    """The command, in which a code has become what it may be of. Raises StoreUnavailable."""
+    body, meaning = asked
+    if isinstance(body, PaymentBody):
+        return MakePayment(**identity, fingerprint=meaning, order=order_of(body))
+    shown = await _shown(body.pay_code, parts)
+    return MakePayment(**identity, fingerprint=meaning, order=order_by_code(body), shown=shown)
+
+
+async def _shown(text: str, parts: Parts) -> ShownCode:
+    by_device = await parts.devices.shown(text, parts.clock())
+    if by_device is None:
+        return ShownCode(pay_codes=parts.pay_codes.streams(text))
+    return ShownCode(device=by_device.device, step=by_device.step)
