@@ -6,16 +6,15 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
-from uuid import uuid4
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
 
 from starlette.requests import Request
 
 from api.answers import encoded
+from api.codes import Asked, asked_payment, payment_command
 from api.commands import REPLAYED, UNANSWERED, accepted, actor_of, command_id, refused
-from api.models import PaymentBody
 from api.operations import LINES
-from api.orders import order_of
 from api.parts import parts_of
 from api.problems import Problem, body_error, invalid
 from api.request_ids import request_id_of
@@ -26,7 +25,6 @@ from api.requests import (
     read_content,
     require_media_type,
     too_large,
-    understood,
     unquoted,
 )
 from application.answers import Answer
@@ -48,6 +46,13 @@ Line = MakePayment | Problem
 """What a line asks for, or why it can't be understood."""
 
 
+class Understood(NamedTuple):
+    """A line before its code, where it has one, has been looked for."""
+
+    asked: Asked
+    id: UUID
+
+
 async def read_lines(request: Request) -> list[bytes]:
     """The body's lines, but for a blank end.
 
@@ -64,29 +69,36 @@ async def read_lines(request: Request) -> list[bytes]:
     return content.split(b"\n")
 
 
-def understood_lines(request: Request, lines: Sequence[bytes], *, dry_run: bool) -> Iterator[Line]:
+def understood_lines(
+    request: Request, lines: Sequence[bytes], *, dry_run: bool
+) -> Iterator[Understood | Problem]:
     """What each line asks for, as it is wanted."""
     for line in lines:
         try:
-            yield _payment(request, line, dry_run=dry_run)
+            yield _understood(request, line, dry_run=dry_run)
         except Problem as problem:
             yield problem
 
 
-def _payment(request: Request, line: bytes, *, dry_run: bool) -> MakePayment:
+async def command_of(request: Request, line: Understood | Problem, *, dry_run: bool) -> Line:
+    if isinstance(line, Problem):
+        return line
+    own = {"id": line.id, "actor": actor_of(request), "dry_run": dry_run}
+    try:
+        return await payment_command(line.asked, parts_of(request), **own)
+    except StoreUnavailable:
+        return Problem(UNANSWERED[StoreUnavailable])
+
+
+def _understood(request: Request, line: bytes, *, dry_run: bool) -> Understood:
     """The same request as POST /v1/payments with the line's other members. Raises Problem."""
     if len(line) > MAX_BODY_BYTES:
         raise too_large(MAX_BODY_BYTES)
     members = parsed(line)
     key = members.pop("idempotency_key", None)
-    body, meaning = understood(members, PaymentBody, "POST", "/v1/payments")
-    return MakePayment(
-        id=uuid4() if dry_run and key is None else command_id(request, _key(key)),
-        fingerprint=meaning,
-        actor=actor_of(request),
-        dry_run=dry_run,
-        order=order_of(body),
-    )
+    asked = asked_payment(members)
+    id = uuid4() if dry_run and key is None else command_id(request, _key(key))
+    return Understood(asked, id)
 
 
 def _key(sent: Any) -> str:
@@ -99,7 +111,9 @@ def _key(sent: Any) -> str:
     return key
 
 
-async def decided_in_turn(request: Request, lines: Iterator[Line]) -> AsyncIterator[bytes]:
+async def decided_in_turn(
+    request: Request, lines: Iterator[Understood | Problem]
+) -> AsyncIterator[bytes]:
     """Each line's answer, in order, as they come; OUTSTANDING lines at most are with the writer.
 
     Where the outcome of one is unknown, those after it that are not with the writer yet are told
@@ -110,7 +124,8 @@ async def decided_in_turn(request: Request, lines: Iterator[Line]) -> AsyncItera
     unknown: Problem | None = None
     try:
         while True:
-            for line in islice(lines, OUTSTANDING - len(waiting)):
+            for each in islice(lines, OUTSTANDING - len(waiting)):
+                line = await command_of(request, each, dry_run=False)
                 if isinstance(line, Problem):
                     waiting.append((line, None))
                 elif unknown:

@@ -17,10 +17,6 @@ class Asked(NamedTuple):
     meaning: bytes
     """The fingerprint of the request."""
 
-    @property
-    def by_code(self) -> bool:
-        return isinstance(self.body, PaymentByCodeBody)
-
 
 def asked_payment(sent: dict[str, Any]) -> Asked:
     """The members of POST /v1/payments, as one or the other model has them. Raises Problem."""

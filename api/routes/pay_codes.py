@@ -1,6 +1,8 @@
 """POST /v1/pay-codes, GET /v1/pay-codes/{id}, /v1/pay-codes/{id}/carrier."""
 
+import asyncio
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -70,7 +72,7 @@ async def issue_pay_code(request: Request) -> Response:
     answer = await decided(request, command)
     code = None
     if not command.dry_run and await _is_live(answer, parts):
-        code = parts.pay_codes.digits(command.id, paths.UUID(answer.body["id"]))
+        code = parts.pay_codes.digits(command.id, UUID(answer.body["id"]))
     return answered(
         {**answer.body, "code": code},
         status=200 if command.dry_run else 201,
@@ -82,7 +84,7 @@ async def _is_live(answer: Answer, parts: Parts) -> bool:
     """A replay shows the code as it was made: what has become of it, its stream knows."""
     if not answer.replayed:
         return True
-    return await parts.events.pay_code_is_live(paths.UUID(answer.body["id"]), parts.clock())
+    return await parts.events.pay_code_is_live(UUID(answer.body["id"]), parts.clock())
 
 
 @router.get(
@@ -129,10 +131,10 @@ async def get_carrier(
     position, found = await _found(request, id, query)
     if found.caller != caller_of(request).name:
         raise Problem("forbidden", "Only the caller that made a code may show it.")
-    digits = parts_of(request).pay_codes.digits(found.command, paths.UUID(found.told["id"]))
+    digits = parts_of(request).pay_codes.digits(found.command, UUID(found.told["id"]))
     if found.told["state"] != "live" or digits is None:
         raise Problem("gone")
-    media_type, content = _carried(digits, query)
+    media_type, content = await asyncio.to_thread(_carried, digits, query)
     headers = {"Ledger-Position": str(position), "Cache-Control": "no-store"}
     return Response(content, media_type=media_type, headers=headers)
 

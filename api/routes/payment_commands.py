@@ -9,10 +9,10 @@ from starlette.responses import Response
 from api import code_examples, examples, paths
 from api.answer_models import PaymentMade
 from api.auth import PAYS
-from api.code_models import PaymentByCodeBody
+from api.code_models import AnyPaymentBody
 from api.codes import asked_payment, payment_command
 from api.commands import carry_out, identity
-from api.models import CaptureBody, EmptyBody, PaymentBody, RefundBody
+from api.models import CaptureBody, EmptyBody, RefundBody
 from api.operations import operation
 from api.parts import parts_of
 from api.paths import PaymentIdInPath
@@ -56,14 +56,13 @@ _OF_MONEY: Final = (
         description=(
             "A posting moves `amount` minor units from the account it debits to the account it "
             "credits. `mode` hold reserves the money, to be captured or voided before its "
-            "timeout; with `execute_at` the payment is decided then. With a `pay_code` that a payer "
-            "showed there is no account to debit: the code names it. A refusal is recorded under "
-            "the key, with its `payment_id` and `position`."
+            "timeout; with `execute_at` the payment is decided then. With a `pay_code` that the "
+            "payer showed, it is the code that names the account to debit. A refusal is recorded "
+            "under the key, with its `payment_id` and `position`."
         ),
         allowed=PAYS,
-        body=PaymentBody,
+        body=AnyPaymentBody,
         body_example=examples.PAYMENT,
-        or_body=PaymentByCodeBody,
         status=201,
         answer=PaymentMade,
         example=examples.PAYMENT_MADE,
