@@ -1,0 +1,189 @@
+"""EMVCo texts: the published ones, and what the standard forbids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infrastructure.carriers.emvco import (
+    CRC,
+    NotEmvco,
+    amount_minor,
+    build,
+    currency,
+    parse,
+)
+
+SPECIFICATION = (
+    "00020101021229300012D156000000000510A93FO3230Q31280012D15600000001030812345678520441115802CN"
+    "5914BEST TRANSPORT6007BEIJING64200002ZH0104最佳运输0202北京540523.72530315655020162330304123"
+    "40603***0708A60086670902ME91320016A0112233449988770708123456786304A13A"
+)
+"""The sample of the specification itself (EMVCo, Merchant-Presented Mode 1.1, annex A)."""
+
+PIX_STATIC = (
+    "00020126580014br.gov.bcb.pix0136123e4567-e12b-12d1-a456-4266554400005204000053039865802BR"
+    "5913Fulano de Tal6008BRASILIA62070503***63041D3D"
+)
+"""Banco Central do Brasil, Manual de Padrões para Iniciação do Pix, 2.6.3."""
+
+PIX_BR_CODE = (
+    "00020104141234567890123426660014BR.GOV.BCB.PIX014466756C616E6F32303139406578616D706C652E63"
+    "6F6D27300012BR.COM.OUTRO011001234567895204000053039865406123.455802BR5915NOMEDORECEBEDOR"
+    "6008BRASILIA61087007490062530515RP12345678-201950300017BR.GOV.BCB.BRCODE01051.0.080450014"
+    "BR.GOV.BCB.PIX0123PADRAO.URL.PIX/0123ABCD81390012BR.COM.OUTRO01190123.ABCD.3456.WXYZ6304EB76"
+)
+"""Banco Central do Brasil, Manual do BR Code: two accounts, and templates of others."""
+
+PROMPTPAY_PHONE = "00020101021129370016A000000677010111011300668012345675802TH530376463046197"
+PROMPTPAY_ID = "00020101021129370016A000000677010111021311111111111115802TH530376463047B5A"
+PROMPTPAY_AMOUNT = (
+    "00020101021229370016A000000677010111011300660000000005802TH530376454044.226304E469"
+)
+"""dtinth/promptpay-qr, index.test.js: the library that most of Thailand's programs use."""
+
+PUBLISHED = {
+    SPECIFICATION: ("CNY", 2372),
+    PIX_STATIC: ("BRL", None),
+    PIX_BR_CODE: ("BRL", 12345),
+    PROMPTPAY_PHONE: ("THB", None),
+    PROMPTPAY_ID: ("THB", None),
+    PROMPTPAY_AMOUNT: ("THB", 422),
+}
+
+
+def with_crc(text: str) -> str:
+    """The text with the CRC that it needs, one that shows every wrong length inside."""
+    crc = 0xFFFF
+    for byte in (text + "6304").encode():
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+    return f"{text}6304{crc:04X}"
+
+
+@pytest.mark.parametrize(("text", "money"), PUBLISHED.items())
+def test_a_published_text_is_read_and_built_to_the_same_again(
+    text: str, money: tuple[str, int | None]
+) -> None:
+    fields = parse(text)
+    assert (currency(fields), amount_minor(fields)) == money
+    assert build(fields) == text
+
+
+def test_a_template_is_its_fields_and_lengths_are_in_characters() -> None:
+    fields = parse(SPECIFICATION)
+    assert fields["29"] == {"00": "D15600000000", "05": "A93FO3230Q"}
+    assert fields["64"] == {"00": "ZH", "01": "最佳运输", "02": "北京"}
+    assert (fields["59"], fields["60"], fields[CRC]) == ("BEST TRANSPORT", "BEIJING", "A13A")
+
+
+def test_fields_that_nobody_knows_stay_in_their_place() -> None:
+    text = with_crc("0002016502ab99070003xyz" + "7901?" + "1504four")
+    assert list(parse(text)) == ["00", "65", "99", "79", "15", "63"]
+    assert build(parse(text)) == text
+
+
+@pytest.mark.parametrize("at", range(len(PIX_STATIC)))
+def test_any_other_character_anywhere_is_refused(at: int) -> None:
+    for other in ("0", "9", "Z", "é"):
+        if PIX_STATIC[at] != other:
+            with pytest.raises(NotEmvco):
+                parse(PIX_STATIC[:at] + other + PIX_STATIC[at + 1 :])
+
+
+@pytest.mark.parametrize("end", range(len(PIX_STATIC)))
+def test_a_text_that_is_cut_is_refused(end: int) -> None:
+    with pytest.raises(NotEmvco):
+        parse(PIX_STATIC[:end])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "5802TH",  # no format
+        "5802TH000201",  # which isn't the first
+        "000202",  # another format
+        "0002015802TH5802TH",  # a field twice
+        "0002010100",  # an empty field
+        "000201" + "2600",  # an empty template
+        "000201" + "2603abc",  # a template that isn't one
+        "000201" + "260800000001",  # whose length is beyond it
+        "000201" + "2610" + "0001a0001b",  # with a field twice
+        "000201" + "5926" + "n" * 26,
+        "000201" + "6016" + "c" * 16,
+        "000201" + "5414" + "1" * 14,
+        "000201" + "54040.00",
+        "000201" + "5404.120",
+        "000201" + "54031,5",
+        "000201" + "5402-1",
+        "000201" + "5302EU",
+        "000201" + "5303EUR",
+        "000201" + "5802de",
+        "000201" + "5203411",
+        "000201" + "6304ABCD",  # a CRC before the CRC
+        "000201" + "²²" + "01a",
+        "000201" + "01" + "²²" + "11",
+        "0002015902\ud800a",
+        "000201" + "".join(f"{n}99{'x' * 99}" for n in range(65, 70)),  # 527 characters
+    ],
+)
+def test_what_the_standard_forbids_is_refused(fields: str) -> None:
+    try:
+        text = with_crc(fields)
+    except UnicodeEncodeError:
+        text = fields + "6304ABCD"
+    with pytest.raises(NotEmvco):
+        parse(text)
+
+
+def test_a_crc_in_small_letters_is_another_one() -> None:
+    with pytest.raises(NotEmvco):
+        parse(PIX_STATIC[:-4] + "1d3d")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"58": "TH"},
+        {"00": "01", "5": "x"},
+        {"00": "01", "65": ""},
+        {"00": "01", "65": "x" * 100},
+        {"00": "01", "26": "0001a"},
+        {"00": "01", "26": {}},
+        {"00": "01", "26": {"00": "x" * 50, "01": "x" * 50}},
+        {"00": "01", "65": {"00": "a"}},
+        {"00": "01", "59": "n" * 26},
+        {"00": "01", "65": "\ud800"},
+        {"00": "01", **{str(n): "x" * 99 for n in range(65, 70)}},
+    ],
+)
+def test_what_the_standard_forbids_is_not_built(fields: dict[str, Any]) -> None:
+    with pytest.raises(NotEmvco):
+        build(fields)
+
+
+@pytest.mark.parametrize(
+    ("number", "amount", "money"),
+    [
+        ("978", "10.50", ("EUR", 1050)),
+        ("978", "10.5", ("EUR", 1050)),
+        ("978", "10.", ("EUR", 1000)),
+        ("392", "1050", ("JPY", 1050)),
+        ("048", "0.001", ("BHD", 1)),
+        ("999", "10.50", (None, None)),
+        ("978", "9999999999999", ("EUR", 999_999_999_999_900)),
+    ],
+)
+def test_an_amount_is_in_minor_units_of_its_currency(
+    number: str, amount: str, money: tuple[str | None, int | None]
+) -> None:
+    fields = parse(with_crc(f"0002015303{number}54{len(amount):02}{amount}"))
+    assert (currency(fields), amount_minor(fields)) == money
+
+
+def test_an_amount_with_more_decimals_than_the_currency_has_is_refused() -> None:
+    with pytest.raises(NotEmvco):
+        amount_minor(parse(with_crc("0002015303392" + "540410.5")))
