@@ -23,7 +23,8 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
-from domain.events import EVENTS, LedgerEvent
+from domain.events import LedgerEvent
+from domain.registry import EVENTS
 
 
 class UnknownEventType(Exception):
