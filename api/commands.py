@@ -80,7 +80,7 @@ async def carry_out(request: Request, command: Command, *, status: int = 200) ->
 
 
 async def decided(request: Request, command: Command) -> Answer:
-    """What the ledger answers. Raises Problem as carry_out does."""
+    """What the command comes to. Raises Problem as carry_out does."""
     parts = parts_of(request)
     result: Answer | Exception
     try:

@@ -37,8 +37,10 @@ from infrastructure.kafka.watchdog import Watchdog
 from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
+from infrastructure.order_signatures import OrderSigner
 from infrastructure.pay_codes import PayCodes
 from infrastructure.reconcile import Report
+from infrastructure.request_tokens import RequestTokens
 from infrastructure.secret import Secrets
 from infrastructure.settings import Settings
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
@@ -135,6 +137,8 @@ def compose(
                 shop_qr=ShopQr(
                     country=settings.qr_country, city=settings.qr_city, mcc=settings.qr_mcc
                 ),
+                request_tokens=RequestTokens(secrets),
+                order_signer=OrderSigner(secrets),
                 stopping=stopping,
             )
 

@@ -32,6 +32,10 @@ ACCOUNT: Final[dict[str, Any]] = {
     "opened_at": _AT,
     "position": 2,
 }
+QR_TEXT: Final = (
+    "00020101021126400019internal.tallystick0113merchants:bob5204000053039785802ZZ"
+    "5913merchants:bob6008Anywhere630495EE"
+)
 PAYMENT: Final[dict[str, Any]] = {
     "postings": [_POSTING],
     "mode": "settle",
@@ -52,6 +56,7 @@ PAYMENT_READ: Final[dict[str, Any]] = {
     "hold_expires_at": None,
     "confirm_expires_at": None,
     "refund_of": None,
+    "payment_request": None,
     "position": 12,
 }
 

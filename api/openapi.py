@@ -22,6 +22,7 @@ Every command takes an `Idempotency-Key`, and answers the same for ever."""
 _TAGS: Final = [
     {"name": "accounts", "description": "Open, change and read accounts"},
     {"name": "payments", "description": "Move money, and read what became of it"},
+    {"name": "payment requests", "description": "A shop asks to be paid, a payer's phone answers"},
     {"name": "pay codes", "description": "Codes that a payer shows, and phones that make them"},
     {"name": "balances", "description": "What is posted, pending and available, now and then"},
     {"name": "statements", "description": "An account's entries over a period"},

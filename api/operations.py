@@ -37,6 +37,8 @@ OF_COMMANDS: Final = (
     "overloaded",
     "storage_full",
 )
+BINARY: Final = {"schema": {"type": "string", "format": "binary"}, "example": "…"}
+"""A body of bytes."""
 LINES: Final = "application/x-ndjson"
 OF_READS: Final = ("position_unknown", "not_caught_up")
 OF_ACCOUNTS: Final = (

@@ -12,7 +12,9 @@ from api.reading import ReadModels
 from application.ports import Clock
 from application.writer import Writer
 from infrastructure.carriers.shop_qr import ShopQr
+from infrastructure.order_signatures import OrderSigner
 from infrastructure.pay_codes import PayCodes
+from infrastructure.request_tokens import RequestTokens
 
 if TYPE_CHECKING:
     from infrastructure.announced_end import AnnouncedEnd
@@ -35,6 +37,8 @@ class Parts:
     public_url: str
     """What the URLs that we give out begin with."""
     shop_qr: ShopQr
+    request_tokens: RequestTokens
+    order_signer: OrderSigner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to end: what follows live ends then."""
 

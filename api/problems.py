@@ -47,6 +47,12 @@ STATUS: Final[dict[str, int]] = {
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
+    "request_canceled": 422,
+    "request_paid": 422,
+    "request_expired": 422,
+    "revision_changed": 422,
+    "amount_required": 422,
+    "amount_fixed": 422,
     "payment_not_held": 422,
     "hold_expired": 422,
     "capture_exceeds_hold": 422,
@@ -68,6 +74,7 @@ STATUS: Final[dict[str, int]] = {
     "max_balance_exceeded": 422,
     "balance_overflow": 422,
     "limit_exceeded": 422,
+    "amount_not_representable": 422,
     "too_many_attempts": 429,
     "internal": 500,
     "carrier_unavailable": 501,
@@ -93,7 +100,10 @@ DETAILS: Final[dict[str, str]] = {
     "forbidden": "This key's role may not do this; use a key of a role that may.",
     "not_found": "Nothing is here; check the path and the id.",
     "method_not_allowed": "This path has other methods; see the Allow header.",
-    "gone": "It is over; have a new one made.",
+    "gone": "It is over: used, paid, canceled or past its deadline; have a new one made.",
+    "amount_not_representable": (
+        "A QR code of this kind has 13 characters for the amount; use the request's url."
+    ),
     "body_too_large": "Send a smaller body.",
     "unsupported_media_type": "Send the body in the media type that the operation names.",
     "internal": (

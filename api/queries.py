@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from api.cursors import LAST_DAY, MAX_CURSOR_LENGTH
 from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, Time, text
+from domain.payment_request import RequestState
 from domain.registry import EVENTS
 from domain.transitions import State
 
@@ -14,6 +15,8 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 PREFIX: Final = r"^([A-Za-z0-9][A-Za-z0-9:._-]{0,63})?$"
 MAX_POSITION: Final = 2**63 - 1
+
+QrForm = Literal["svg", "png", "text"]
 
 _DIGITS: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
 
@@ -141,6 +144,15 @@ class PaymentsQuery(Page):
     carrier: Literal["api", "qr", "barcode", "nfc", "sonic", "link"] | None = None
     created_from: Time | None = None
     created_to: Time | None = Field(None, description="Exclusive")
+
+
+class PaymentRequestsQuery(Page):
+    credit_account: Account | None = None
+    state: RequestState | None = Field(None, description="As of now, whatever has been recorded")
+
+
+class QrQuery(Read):
+    as_: QrForm = Field("svg", alias="as", description="`text` is what is in the code")
 
 
 class EventsQuery(Listed):

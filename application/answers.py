@@ -20,6 +20,8 @@ from domain.events import (
 )
 from domain.pay_code import PayCode
 from domain.payment import Payment, account_events, elsewhere
+from domain.payment_request import PaymentRequest
+from domain.request_events import PaymentRequestOpened
 from domain.times import time_text
 
 
@@ -54,8 +56,10 @@ def answer(record: Sequence[Recorded], about: Subject | None, *, replayed: bool)
     match last if isinstance(last, CommandDecided) else first:
         case CommandDecided(refusal=None, account_after=dict(account)):
             return Answer({**account, "position": position}, None, position, replayed)
-        case CommandDecided(refusal=dict(refused), payment=None):
+        case CommandDecided(refusal=dict(refused), payment=None, payment_request=None):
             return Answer({}, refused, position, replayed)
+        case CommandDecided(refusal=dict(refused), payment=None, payment_request=request):
+            return Answer({}, {**refused, "payment_request": str(request)}, position, replayed)
         case CommandDecided(refusal=dict(refused), payment=payment):
             return Answer({}, {**refused, "payment_id": str(payment)}, position, replayed)
         case PaymentRefused(refusal=refused):
@@ -70,6 +74,8 @@ def _resource(about: Subject | None, record: Sequence[Recorded]) -> dict[str, An
     match about:
         case Payment():
             return payment_resource(about, position) | {"balances": _balances(record)}
+        case PaymentRequest():
+            return request_resource(about, position)
         case PayCode():
             return pay_code_resource(about, position)
         case Device():
@@ -121,6 +127,29 @@ def payment_resource(payment: Payment, position: int) -> dict[str, Any]:
         "hold_expires_at": payment.hold_expires_at and time_text(payment.hold_expires_at),
         "confirm_expires_at": payment.confirm_expires_at and time_text(payment.confirm_expires_at),
         "refund_of": payment.refund_of and str(payment.refund_of),
+        "payment_request": payment.payment_request and str(payment.payment_request),
+        "position": position,
+    }
+
+
+def request_resource(request: PaymentRequest, position: int) -> dict[str, Any]:
+    """The payment request as answered, but for `url` and `qr_text`: what they take of it is
+    `token_key`, which is not shown."""
+    return {
+        "id": str(request.id),
+        "state": request.state,
+        "revision": request.revision,
+        "credit_account": request.credit_account,
+        "amount": request.amount_minor,
+        "currency": request.currency,
+        "reference": request.reference,
+        "description": request.description,
+        "metadata": request.metadata,
+        "expires_in_s": request.expires_in_s,
+        "expires_at": time_text(request.expires_at),
+        "token_key": request.token_key,
+        "payment_id": request.payment and str(request.payment),
+        "created_at": time_text(request.created_on),
         "position": position,
     }
 
@@ -162,7 +191,7 @@ def record_length(first: LedgerEvent) -> int:
     match first:
         case PaymentSettled() | PaymentPending():
             return 1 + account_events(first) + elsewhere(first)
-        case PayCodeIssued():
+        case PaymentRequestOpened() | PayCodeIssued():
             return 2  # its command's record
         case _:
             return 1 + account_events(first)

@@ -1,8 +1,8 @@
-"""What the ledger does by itself: it records that holds have expired, and executes scheduled
-payments, each within a second of its time.
+"""What the ledger does by itself: it records that holds and payment requests have expired, and
+executes scheduled payments, each within a second of its time.
 
-What is due is found in a read model, which decides nothing: the writer does, on what the payment
-is by then. So it does no harm that a read model is behind, or that two processes look.
+What is due is found in a read model, which decides nothing: the writer does, on what the thing is
+by then. So it does no harm that a read model is behind, or that two processes look.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from threading import Event, Thread
-from typing import Any, Final, Literal, NamedTuple, Protocol, assert_never
+from typing import Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from application.answers import Answer
-from application.commands import Command, ExecutePayment, ExpirePayCode, ExpirePayment
+from application.commands import (
+    Command,
+    ExecutePayment,
+    ExpirePayCode,
+    ExpirePayment,
+    ExpirePaymentRequest,
+)
 from application.ports import Clock, StorageFull, StoreUnavailable
 from application.writer import Overloaded
 from domain.events import Actor
@@ -42,10 +48,11 @@ _log = logging.getLogger(__name__)
 
 
 class Due(NamedTuple):
-    """A payment, or a pay code, whose deadline or time has come."""
+    """A payment whose deadline or time has come; a payment request, or a pay code, whose deadline
+    has."""
 
     subject: UUID
-    step: Literal["expire", "execute", "expire_code"]
+    step: Literal["expire", "execute", "expire_request", "expire_code"]
 
 
 class DuePayments(Protocol):
@@ -146,17 +153,18 @@ class Sweeper:
 
 
 def _command(due: Due) -> Command:
-    own: dict[str, Any] = {
-        "id": due_command(due.subject, due.step),
+    subject, step = due
+    by: dict[str, Any] = {
+        "id": due_command(subject, step),
         "fingerprint": b"",
         "actor": Actor(CALLER, "", ""),
     }
-    match due.step:
+    match step:
         case "expire":
-            return ExpirePayment(**own, payment=due.subject)
+            return ExpirePayment(**by, payment=subject)
         case "execute":
-            return ExecutePayment(**own, payment=due.subject)
+            return ExecutePayment(**by, payment=subject)
+        case "expire_request":
+            return ExpirePaymentRequest(**by, payment_request=subject)
         case "expire_code":
-            return ExpirePayCode(**own, pay_code=due.subject)
-        case _:
-            assert_never(due.step)
+            return ExpirePayCode(**by, pay_code=subject)

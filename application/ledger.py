@@ -24,7 +24,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType
 
-from application import accounts, codes, payments
+from application import accounts, codes, payment_requests, payments
 from application.answers import Answer, Recorded, answer, record_length
 from application.attempts import AttemptLimits, Attempts
 from application.batch import Batch, Decided, Decision, Draft, Known, Together
@@ -44,6 +44,8 @@ from application.commands import (
     IssuePayCode,
     MakePayment,
     OpenAccount,
+    OpenPaymentRequest,
+    PaymentRequestCommand,
     RefundPayment,
     RegisterDevice,
     UnfreezeAccount,
@@ -274,7 +276,7 @@ class Ledger(Application[UUID]):
             after, last = _following(first)
             record = [first, *(known[place] for place in range(after, last + 1))]
             return record, cast(Subject, event.mutate(None))
-        stream = event.payment or event.pay_code or event.device
+        stream = event.payment or event.payment_request or event.pay_code or event.device
         if stream is None or event.refusal:
             return [first], None
         until = [
@@ -322,12 +324,14 @@ def _decide(command: Command, draft: Draft) -> None:
             payments.make_payment(command, draft)
         case RefundPayment():
             payments.refund_payment(command, draft)
-        case CapturePayment() | VoidPayment() | CancelPayment():
-            payments.change_payment(command, draft)
-        case ConfirmPayment() | DeclinePayment():
+        case (
+            CapturePayment() | VoidPayment() | CancelPayment() | ConfirmPayment() | DeclinePayment()
+        ):
             payments.change_payment(command, draft)
         case ExpirePayment() | ExecutePayment():
             payments.do_what_is_due(command, draft)
+        case OpenPaymentRequest() | PaymentRequestCommand():
+            payment_requests.decide(command, draft)
         case IssuePayCode() | ExpirePayCode() | RegisterDevice() | DeviceCommand():
             codes.decide(command, draft)
         case OpenAccount():

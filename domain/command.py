@@ -31,11 +31,12 @@ class CommandRecord(LedgerAggregate):
         account: str | None = None,
         account_after: dict[str, Any] | None = None,
         payment: UUID | None = None,
+        payment_request: UUID | None = None,
         pay_code: UUID | None = None,
         device: UUID | None = None,
     ) -> Self:
-        """Of a command about an account, as it is after it, or about a payment; or about what can
-        be debited from an account."""
+        """Of a command about an account, as it is after it, a payment or a payment request; or
+        about what pays from an account."""
         return cls.begun_by(
             CommandDecided(
                 originator_id=stream,
@@ -50,6 +51,7 @@ class CommandRecord(LedgerAggregate):
                 refusal=refused.told if refused else None,
                 account_after=account_after,
                 payment=payment,
+                payment_request=payment_request,
                 pay_code=pay_code,
                 device=device,
             )

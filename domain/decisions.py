@@ -33,6 +33,7 @@ from domain.events import (
 )
 from domain.order import PaymentOrder, scheduled_order
 from domain.payment import Payment
+from domain.payment_request import PaymentRequest
 from domain.refusals import (
     AmountOfSeveralPostings,
     CaptureExceedsHold,
@@ -72,7 +73,11 @@ def make(
             **outcome,
         )
 
-    linked = {"refund_of": order.refund_of, "paid_by": order.paid_by}
+    linked = {
+        "refund_of": order.refund_of,
+        "payment_request": order.payment_request,
+        "paid_by": order.paid_by,
+    }
     try:
         check_accounts(order.postings, accounts, frozen_too=order.execute_at is None)
         if order.execute_at is None:
@@ -156,6 +161,27 @@ def refund(
     if begun.state == "settled":
         original.trigger(PaymentRefunded, payment, actor, now, amounts=asked, refund=payment)
         events += original.collect()
+    return begun, events
+
+
+def pay_request(
+    request: PaymentRequest,
+    order: PaymentOrder,
+    accounts: Accounts,
+    *,
+    payment: UUID,
+    fingerprint: bytes,
+    actor: Actor,
+    now: datetime,
+) -> Decision:
+    """The payment that the request's own `order` asks for; refused, it leaves the request open."""
+    begun, events = make(
+        order, accounts, payment=payment, fingerprint=fingerprint, actor=actor, now=now
+    )
+    if begun.state == "settled":
+        amount = begun.postings[0].amount_minor
+        request.pay(payment, amount, command=payment, actor=actor, now=now)
+        events += request.collect()
     return begun, events
 
 

@@ -261,6 +261,8 @@ class PaymentSettled(PaymentDecided):
     TOPIC = "tally.payment.settled.v1"
 
     refund_of: UUID | None = None
+    payment_request: UUID | None = None
+    """The one that it pays."""
     paid_by: UUID | None = None
     """The pay code, or the device whose code it was, that named the payer."""
 
@@ -278,6 +280,8 @@ class PaymentRefused(PaymentDecided):
     refusal: dict[str, Any]
     """`code`, and what it is about: `account`, `index` of the posting or condition from 0."""
     refund_of: UUID | None = None
+    payment_request: UUID | None = None
+    """The one that it was to pay."""
     paid_by: UUID | None = None
     """The live pay code, or the device, that it was tried with."""
 
@@ -365,15 +369,20 @@ class CommandDecided(FirstEvent):
     name: str
     """`open_account`, `change_account`, `freeze_account`, `unfreeze_account`, `close_account`,
     `capture_payment`, `void_payment`, `cancel_payment`, `confirm_payment`, `decline_payment`,
-    `issue_pay_code`, `register_device`, `bring_device_online`, `revoke_device`."""
+    `open_payment_request`, `change_payment_request`, `cancel_payment_request`,
+    `pay_payment_request`, `issue_pay_code`, `register_device`, `bring_device_online`,
+    `revoke_device`."""
     account: str | None
-    """None where it is about a payment."""
+    """None where it is about a payment; that which a payment request credits, and that which a pay
+    code or device debits."""
     outcome: Literal["accepted", "refused"]
     refusal: dict[str, Any] | None
     account_after: dict[str, Any] | None
     """The account as answered: what the first answer and every replay of it show."""
     payment: UUID | None = None
     """The payment it is about."""
+    payment_request: UUID | None = None
+    """The payment request it is about; None where it was refused to open one."""
     pay_code: UUID | None = None
     """The pay code that it made."""
     device: UUID | None = None

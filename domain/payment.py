@@ -61,6 +61,8 @@ class Payment(Subject):
     """Of what is held: for a capture, or for the payer to confirm."""
     execute_at: datetime | None
     refund_of: UUID | None
+    payment_request: UUID | None
+    """The one that it pays."""
     expired: bool
     """Whether its hold ended by its deadline."""
     scheduled: PaymentScheduled | None
@@ -212,12 +214,13 @@ class Payment(Subject):
         if event.originator_version == self.INITIAL_VERSION:
             self.expires_at = self.execute_at = self.scheduled = None
             self.expired = False
-        self.refund_of = None
+        self.refund_of = self.payment_request = None
         match event:
             case PaymentSettled():
                 self.state = "settled"
                 self.captured = tuple(posting.amount_minor for posting in event.postings)
                 self.refund_of = event.refund_of
+                self.payment_request = event.payment_request
                 self.scheduled = None
             case PaymentHeld():
                 self.state = "held"
@@ -233,16 +236,10 @@ class Payment(Subject):
             case PaymentRefused():
                 self.state = "refused"
                 self.refund_of = event.refund_of
+                self.payment_request = event.payment_request
                 self.scheduled = None
             case _:
                 raise AssertionError(f"{event.TOPIC} begins no payment")
-
-
-def elsewhere(event: PaymentSettled | PaymentPending) -> int:
-    """How many events of other streams come last in its command: what a refund tells its original,
-    and a code that it was used."""
-    refunds = isinstance(event, PaymentSettled) and event.refund_of is not None
-    return refunds + (event.paid_by is not None)
 
 
 def account_events(event: LedgerEvent) -> int:
@@ -261,6 +258,15 @@ def account_events(event: LedgerEvent) -> int:
             return 2 * len(event.released or ())
         case _:
             return 0
+
+
+def elsewhere(event: PaymentSettled | PaymentPending) -> int:
+    """How many events of other streams come last in its command: what a refund tells its original,
+    a payment request that it is paid, and a code that it was used."""
+    links: tuple[UUID | None, ...] = (event.paid_by,)
+    if isinstance(event, PaymentSettled):
+        links += (event.refund_of, event.payment_request)
+    return sum(link is not None for link in links)
 
 
 def _told(order: PaymentOrder) -> dict[str, Any]:

@@ -35,6 +35,13 @@ from domain.events import (
     PaymentSettled,
     PaymentVoided,
 )
+from domain.request_events import (
+    PaymentRequestCanceled,
+    PaymentRequestChanged,
+    PaymentRequestExpired,
+    PaymentRequestOpened,
+    PaymentRequestPaid,
+)
 
 EVENTS: Final[dict[str, type[LedgerEvent]]] = {
     event.TOPIC: event
@@ -57,6 +64,11 @@ EVENTS: Final[dict[str, type[LedgerEvent]]] = {
         PaymentExpired,
         PaymentRefunded,
         PaymentCanceled,
+        PaymentRequestOpened,
+        PaymentRequestChanged,
+        PaymentRequestPaid,
+        PaymentRequestCanceled,
+        PaymentRequestExpired,
         PaymentPending,
         PaymentConfirmed,
         PaymentDeclined,

@@ -31,6 +31,10 @@ class Secrets(NamedTuple):
     def hashes(self) -> KeyHashes:
         return key_hashes(*self)
 
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """Keys of 32 bytes for that purpose alone: of the secret, then of the one before."""
+        return tuple(_keyed(secret, f"tallystick {purpose}".encode()) for secret in self.live)
+
 
 class SecretMismatch(CannotStart):
     """The store was made with another secret."""

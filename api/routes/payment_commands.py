@@ -29,7 +29,13 @@ from domain.refusals import REFUSED
 
 router = APIRouter(tags=["payments"])
 
-_OF_STEPS: Final = (
+_NOT_OF_NEW_ONES: Final = (
+    "request_canceled",
+    "request_paid",
+    "request_expired",
+    "revision_changed",
+    "amount_required",
+    "amount_fixed",
     "payment_not_held",
     "hold_expired",
     "capture_exceeds_hold",
@@ -66,7 +72,10 @@ _OF_MONEY: Final = (
         status=201,
         answer=PaymentMade,
         example=examples.PAYMENT_MADE,
-        problems=(*(code for code in REFUSED if code not in _OF_STEPS), "too_many_attempts"),
+        problems=(
+            *(code for code in REFUSED if code not in _NOT_OF_NEW_ONES),
+            "too_many_attempts",
+        ),
     ),
 )
 async def make_payment(request: Request) -> Response:

@@ -22,6 +22,7 @@ from domain.events import (
     PaymentDecided,
 )
 from domain.payment import PaymentStep
+from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
 
@@ -95,7 +96,7 @@ def fold(records: Iterable[Record]) -> Folded:
                 folded.changed.append((event.account, event.changed))
             case AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 folded.changed.append((event.account, {"status": STATUS[type(event)]}))
-            case _ if isinstance(event, PaymentStep | CodeEvent):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
                 continue
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to accounts")

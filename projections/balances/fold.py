@@ -22,6 +22,7 @@ from domain.events import (
     PaymentDecided,
 )
 from domain.payment import PaymentStep
+from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
 
@@ -168,7 +169,7 @@ def fold(
                         available=_available(balance, sides[event.account], limit)
                     )
                 folded.add(event.account, balance)
-            case _ if isinstance(event, PaymentStep | CodeEvent):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to balances")

@@ -33,6 +33,7 @@ from domain.events import (
     Posting,
 )
 from domain.payment import PaymentStep, account_events, elsewhere
+from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
 _LATER: Final = frozenset(get_args(PaymentStep))
@@ -53,6 +54,7 @@ class Made(NamedTuple):
     expires_at: datetime | None
     execute_at: datetime | None
     refund_of: UUID | None
+    payment_request: UUID | None
 
 
 class State(NamedTuple):
@@ -111,11 +113,11 @@ def fold(records: Iterable[Record], known: Mapping[UUID, State]) -> Folded:
                 elif payment not in states and payment not in known:
                     raise LookupError("an event is of a payment that was never made")
                 states[payment] = _decided(event, position)
+            case _ if isinstance(event, PaymentRequestEvent | CodeEvent):
+                pass  # requests.py, codes.py
             case _ if isinstance(event, PaymentStep):
                 payment = event.originator_id
                 states[payment] = _stepped(states.get(payment) or known[payment], event, position)
-            case _ if isinstance(event, CodeEvent):
-                pass
             case AccountOpened() | AccountChanged():
                 pass
             case AccountFrozen() | AccountUnfrozen() | AccountClosed():
@@ -136,13 +138,17 @@ def _made(event: PaymentDecided, position: int) -> Made:
         event.metadata,
         event.expires_at if isinstance(event, PaymentHeld | PaymentPending) else None,
         event.execute_at if isinstance(event, PaymentScheduled) else None,
-        event.refund_of if isinstance(event, PaymentSettled | PaymentRefused) else None,
+        *(
+            (event.refund_of, event.payment_request)
+            if isinstance(event, PaymentSettled | PaymentRefused)
+            else (None, None)
+        ),
     )
 
 
 def _decided(event: PaymentDecided, position: int) -> State:
     """Its entries or holds follow its own event, two a posting; the last event tells a refund's
-    original, or a code that it was used."""
+    original, the payment request that it pays, or a code that it was used."""
     day = event.value_date or event.timestamp.date()
     nothing = (0,) * len(event.postings)
     match event:

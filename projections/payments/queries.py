@@ -24,8 +24,8 @@ END
 
 _COLUMNS = """
 p.created_position, p.id, p.mode, p.carrier, p.reference, p.created_at, p.metadata, p.expires_at,
-p.refund_of, {of}.position, {of}.value_date, {of}.postings, {of}.captured, {of}.refunded,
-{of}.refusal, __STATE__ AS state
+p.refund_of, p.payment_request, {of}.position, {of}.value_date, {of}.postings,
+{of}.captured, {of}.refunded, {of}.refusal, __STATE__ AS state
 """.replace("__STATE__", _STATE)
 
 # What each payment is at the watermark: its row, or, where that is beyond it, what it was before
@@ -174,6 +174,7 @@ def _payment(row: dict[str, Any]) -> dict[str, Any]:
         "hold_expires_at": deadline if row["mode"] == "hold" else None,
         "confirm_expires_at": None if row["mode"] == "hold" else deadline,
         "refund_of": row["refund_of"] and str(row["refund_of"]),
+        "payment_request": row["payment_request"] and str(row["payment_request"]),
         "position": row["position"],
     }
     return answer if row["refusal"] is None else answer | {"refusal": row["refusal"]}

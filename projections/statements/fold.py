@@ -22,6 +22,7 @@ from domain.events import (
     PaymentDecided,
 )
 from domain.payment import PaymentStep
+from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
 
@@ -155,7 +156,7 @@ def fold(
                 folded.totals[event.account] = Totals(NOTHING, NOTHING)
             case AccountChanged() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 pass
-            case _ if isinstance(event, PaymentStep | CodeEvent):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to statements")

@@ -41,7 +41,15 @@ from domain.events import (
     Posting,
 )
 from domain.registry import EVENTS
+from domain.request_events import (
+    PaymentRequestCanceled,
+    PaymentRequestChanged,
+    PaymentRequestExpired,
+    PaymentRequestOpened,
+    PaymentRequestPaid,
+)
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
+from tests.golden.code_samples import pay_codes
 
 GOLDEN = Path(__file__).with_name("events.jsonl")
 STREAM = UUID("11111111-2222-4333-8444-555555555555")
@@ -60,9 +68,14 @@ OPTIONAL = {
     "tally.account.changed.v1": {"overdraft_limit", "max_balance", "metadata", "limits"},
     "tally.account.debited.v1": {"hold_left", "hold_expires_at"},
     "tally.account.credited.v1": {"hold_left", "hold_expires_at"},
-    "tally.payment.settled.v1": {"refund_of"},
-    "tally.payment.refused.v1": {"refund_of"},
-    "tally.command.decided.v1": {"account", "account_after", "payment"},
+    "tally.payment.settled.v1": {"refund_of", "payment_request", "paid_by"},
+    "tally.payment.refused.v1": {"refund_of", "payment_request", "paid_by"},
+    "tally.payment.pending.v1": {"paid_by"},
+    "tally.payment.canceled.v1": {"released"},
+    "tally.pay_code.used.v1": {"pay_code", "device", "step"},
+    "tally.command.decided.v1": {
+        *("account", "account_after", "payment", "payment_request", "pay_code", "device")
+    },
 }
 """Members of `data` that an item may be without, by type."""
 
@@ -122,6 +135,8 @@ def samples() -> list[LedgerEvent]:
             account_after={"id": "customers:zoë", "limits": [], "version": 7},
         ),
         *whole_life(named, entry, payment),
+        *payment_requests(named, {**payment, "value_date": None}),
+        *pay_codes(COMMON, payment),
     ]
 
 
@@ -188,6 +203,44 @@ def whole_life(
             refusal={"code": "hold_expired"},
             account_after=None,
             payment=STREAM,
+        ),
+    ]
+
+
+def payment_requests(named: dict[str, Any], payment: dict[str, Any]) -> list[LedgerEvent]:
+    """What came with payment requests."""
+    deadline = {
+        "expires_in_s": 900,
+        "expires_at": datetime(2026, 11, 23, 9, 45, 0, 123456, tzinfo=UTC),
+    }
+    return [
+        PaymentRequestOpened(
+            **COMMON,
+            credit_account="merchants:zoë",
+            amount_minor=None,
+            currency="EUR",
+            reference=None,
+            description="Tea & scones",
+            metadata={"table": "4"},
+            **deadline,
+            token_key="a1b2c3d4",
+        ),
+        PaymentRequestChanged(
+            **COMMON, revision=2, amount_minor=1050, description=None, **deadline
+        ),
+        PaymentRequestPaid(**COMMON, payment=COMMAND, revision=2, amount_minor=1050),
+        PaymentRequestCanceled(**COMMON),
+        PaymentRequestExpired(**COMMON),
+        PaymentSettled(**payment, payment_request=STREAM),
+        PaymentRefused(**payment, refusal={"code": "same_account"}, payment_request=STREAM),
+        CommandDecided(
+            **named,
+            fingerprint=bytes(32),
+            name="pay_payment_request",
+            outcome="refused",
+            refusal={"code": "revision_changed", "revision": 2},
+            account_after=None,
+            payment_request=STREAM,
         ),
     ]
 

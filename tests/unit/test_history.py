@@ -32,12 +32,12 @@ from domain.events import (
 )
 from domain.ids import account_stream
 from domain.registry import EVENTS
-from tests.fixtures.fix_events import History
+from tests.fixtures.fix_codes import CodeHistory
 from tests.golden.test_golden import OPTIONAL, samples
 
 
-def history() -> History:
-    made = History().open("a", "b", metadata={"k": "v"}).open("cash", normal_side="debit")
+def history() -> CodeHistory:
+    made = CodeHistory().open("a", "b", metadata={"k": "v"}).open("cash", normal_side="debit")
     made.change("a", overdraft_limit=5, max_balance=None, metadata={})
     made.freeze("a").unfreeze("a").open("empty").close("empty")
     made.later(microseconds=1).pay(("cash", "a", 100), ("a", "b", 30), reference="r")
@@ -54,7 +54,22 @@ def history() -> History:
     settled, refused = made.pay(("cash", "b", 8), **at), made.pay(("a", "b", 10**9), **at)
     condition = Condition("b", "posted", "lt", "9")
     made.cancel(made.pay(("a", "b", 0), up_to=(7,), conditions=(condition,), **at))
-    made.later(seconds=1).expire(expired).execute(settled).execute(refused)
+    made.confirm(made.pending("cash", "b", 5)).decline(made.pending("cash", "b", 5))
+    made.cancel(made.pending("cash", "b", 5))
+    made.pay_by(made.issue("cash"), "b", 7, carrier="nfc")
+    made.pay_by(None, "b", 7)
+    made.pay_by(made.issue("cash", 1), "b", 7)
+    forgotten, device = made.issue("cash", expires_in_s=1), made.register("cash")
+    made.pay_offline(device, "b", 7)
+    made.online(device).revoke(device)
+    late = made.request("b", expires_in_s=1)
+    asked = made.request("b", 12, reference="table 4", metadata={"waiter": "zoë"})
+    made.change_request(asked, amount_minor=None, description="tea").pay_request(asked, "cash", 3)
+    made.pay_request(made.request("b", 10**9), "a")
+    made.cancel_request(made.request("b"))
+    made.later(seconds=1).expire(expired).expire_request(late)
+    made.execute(settled).execute(refused)
+    made.expire_code(forgotten)
     return made
 
 

@@ -1,4 +1,4 @@
-"""A payer shows a code, a cashier takes it: once, in time, and nothing is told of codes that fail."""
+"""A payer shows a code, a cashier takes it: once, in time; what fails is told alike."""
 
 from __future__ import annotations
 
