@@ -9,7 +9,7 @@ looked at any more, a live one neither: who guesses right then isn't told.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Final, NamedTuple, Protocol
@@ -39,7 +39,7 @@ class Attempt(NamedTuple):
 
 class AttemptStore(Protocol):
     def attempts(
-        self, callers: Iterable[str], accounts: Iterable[str], since: datetime
+        self, callers: Collection[str], accounts: Collection[str], since: datetime
     ) -> Iterable[Attempt]:
         """Those counted after that time, of any of the callers or for any of the accounts."""
         ...

@@ -7,7 +7,7 @@ that vanishes inside its transaction blocks every writer; `tally.append` replace
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -232,7 +232,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         return Fetched(end, recorded_at, of_keys, snapshots, of_streams, unread)
 
     def attempts(
-        self, callers: Iterable[str], accounts: Iterable[str], since: datetime
+        self, callers: Collection[str], accounts: Collection[str], since: datetime
     ) -> Iterable[Attempt]:
         return [Attempt(*row) for row in self._rows(_ATTEMPTS, ([*callers], [*accounts], since))]
 

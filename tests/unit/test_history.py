@@ -22,6 +22,7 @@ from application.history import (
     event_of,
     stream_name,
 )
+from domain.code_events import DeviceRegistered
 from domain.events import (
     AccountEntry,
     AccountHeld,
@@ -92,7 +93,7 @@ def test_the_bytes_are_those_of_the_item(event: LedgerEvent) -> None:
 def test_an_event_read_from_its_item_is_the_event_but_for_what_no_item_tells() -> None:
     for position, event in enumerate(EVENTS_OF_A_LEDGER, 1):
         told: dict[str, Any] = {}
-        if isinstance(event, PaymentDecided | CommandDecided):
+        if isinstance(event, PaymentDecided | CommandDecided | DeviceRegistered):
             told["fingerprint"] = NO_FINGERPRINT
         if not tells_its_command(event):
             told["command"] = NO_COMMAND
@@ -108,7 +109,7 @@ def tells_its_command(event: LedgerEvent) -> bool:
     it too."""
     if isinstance(event, AccountEntry):
         return not event.from_hold
-    if isinstance(event, AccountHeld | CommandDecided):
+    if isinstance(event, AccountHeld | CommandDecided | DeviceRegistered):
         return True
     return isinstance(event, PaymentDecided) and event.originator_version == 1
 
