@@ -11,6 +11,7 @@ from api.metrics import Metrics
 from api.reading import ReadModels
 from application.ports import Clock
 from application.writer import Writer
+from infrastructure.carriers.decoders import Decoders
 from infrastructure.carriers.shop_qr import ShopQr
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Parts:
     public_url: str
     """What the URLs that we give out begin with."""
     shop_qr: ShopQr
+    decoders: Decoders
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to end: what follows live ends then."""
 
