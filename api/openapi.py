@@ -24,6 +24,7 @@ _TAGS: Final = [
     {"name": "payment requests", "description": "A shop asks to be paid, a payer's phone answers"},
     {"name": "balances", "description": "What is posted, pending and available, now and then"},
     {"name": "statements", "description": "An account's entries over a period"},
+    {"name": "carriers", "description": "Read what a QR code, a sound or an NFC tag carries"},
     {"name": "events", "description": "The history itself, for auditors"},
     {"name": "operations", "description": "Whether all is well"},
 ]

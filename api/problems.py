@@ -70,6 +70,7 @@ STATUS: Final[dict[str, int]] = {
     "limit_exceeded": 422,
     "amount_not_representable": 422,
     "internal": 500,
+    "carrier_unavailable": 501,
     "overloaded": 503,
     "not_caught_up": 503,
     "store_unavailable": 503,
@@ -92,16 +93,17 @@ DETAILS: Final[dict[str, str]] = {
     "forbidden": "This key's role may not do this; use a key of a role that may.",
     "not_found": "Nothing is here; check the path and the id.",
     "method_not_allowed": "This path has other methods; see the Allow header.",
-    "gone": "The order is over: paid, canceled or past its deadline; ask the payee for another.",
-    "amount_not_representable": (
-        "A QR code of this kind has 13 characters for the amount; use the request's url."
-    ),
+    "gone": "It is over: used, paid, canceled or past its deadline; ask for another.",
     "body_too_large": "Send a smaller body.",
     "unsupported_media_type": "Send the body in the media type that the operation names.",
     "internal": (
         "Something failed here. What became of a command is unknown: send it again with the same "
         "key, and tell the operator the request_id if it stays."
     ),
+    "amount_not_representable": (
+        "A QR code has room for 13 characters of amount; show the request's `url` instead."
+    ),
+    "carrier_unavailable": "Sound is not installed here; use another carrier.",
     "overloaded": "Nothing was done; send the request again after Retry-After seconds.",
     "not_caught_up": (
         "The read model has not come to this position; ask again, or wait longer by "
