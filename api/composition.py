@@ -24,6 +24,7 @@ from application.snapshots import Snapshots
 from application.writer import Writer
 from infrastructure import reconcile as reconciling
 from infrastructure.announced_end import AnnouncedEnd
+from infrastructure.carriers.decoders import Decoders
 from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.connections import ReadPool
 from infrastructure.devices import Devices
@@ -122,6 +123,8 @@ def compose(
                 sweeper = Sweeper(due, writer.submit, clock=clock)
                 sweeper.start()
                 stack.callback(sweeper.stop)
+            decoders = Decoders()
+            stack.push_async_callback(decoders.stop)
             yield Parts(
                 ledger=settings.ledger,
                 clock=clock,
@@ -137,6 +140,7 @@ def compose(
                 shop_qr=ShopQr(
                     country=settings.qr_country, city=settings.qr_city, mcc=settings.qr_mcc
                 ),
+                decoders=decoders,
                 request_tokens=RequestTokens(secrets),
                 order_signer=OrderSigner(secrets),
                 stopping=stopping,

@@ -26,6 +26,7 @@ _TAGS: Final = [
     {"name": "pay codes", "description": "Codes that a payer shows, and phones that make them"},
     {"name": "balances", "description": "What is posted, pending and available, now and then"},
     {"name": "statements", "description": "An account's entries over a period"},
+    {"name": "carriers", "description": "Read what a QR code, a sound or an NFC tag carries"},
     {"name": "events", "description": "The history itself, for auditors"},
     {"name": "operations", "description": "Whether all is well"},
 ]

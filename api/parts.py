@@ -11,6 +11,7 @@ from api.metrics import Metrics
 from api.reading import ReadModels
 from application.ports import Clock
 from application.writer import Writer
+from infrastructure.carriers.decoders import Decoders
 from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.order_signatures import OrderSigner
 from infrastructure.pay_codes import PayCodes
@@ -37,6 +38,7 @@ class Parts:
     public_url: str
     """What the URLs that we give out begin with."""
     shop_qr: ShopQr
+    decoders: Decoders
     request_tokens: RequestTokens
     order_signer: OrderSigner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -100,15 +100,15 @@ DETAILS: Final[dict[str, str]] = {
     "forbidden": "This key's role may not do this; use a key of a role that may.",
     "not_found": "Nothing is here; check the path and the id.",
     "method_not_allowed": "This path has other methods; see the Allow header.",
-    "gone": "It is over: used, paid, canceled or past its deadline; have a new one made.",
-    "amount_not_representable": (
-        "A QR code of this kind has 13 characters for the amount; use the request's url."
-    ),
+    "gone": "It is over: used, paid, canceled or past its deadline; ask for another.",
     "body_too_large": "Send a smaller body.",
     "unsupported_media_type": "Send the body in the media type that the operation names.",
     "internal": (
         "Something failed here. What became of a command is unknown: send it again with the same "
         "key, and tell the operator the request_id if it stays."
+    ),
+    "amount_not_representable": (
+        "A QR code has room for 13 characters of amount; show the request's `url` instead."
     ),
     "carrier_unavailable": "Sound is not installed here; use another carrier.",
     "overloaded": "Nothing was done; send the request again after Retry-After seconds.",

@@ -16,8 +16,6 @@ MAX_LIMIT: Final = 500
 PREFIX: Final = r"^([A-Za-z0-9][A-Za-z0-9:._-]{0,63})?$"
 MAX_POSITION: Final = 2**63 - 1
 
-QrForm = Literal["svg", "png", "text"]
-
 _DIGITS: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
@@ -53,6 +51,7 @@ Position = Annotated[
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_POSITION}),
 ]
 Day = Annotated[Date, Field(le=LAST_DAY)]
+QrForm = Literal["svg", "png", "text"]
 Prefix = Annotated[str, Field(pattern=PREFIX, description="What the account's id begins with")]
 Account = Annotated[str, Field(pattern=ACCOUNT_ID)]
 

@@ -1,15 +1,24 @@
 """QR codes and barcodes: written as PNG and SVG, and read from PNG."""
 
 import io
+import struct
 from typing import Final
 
 import segno
 import zxingcpp
 from PIL import Image
 
+from infrastructure.carriers.failures import TooLarge
+
+MAX_PIXELS: Final = 16_000_000
+
 _QR_SCALE: Final = 8
 _BARCODE_SCALE: Final = 4
 """Pixels of the smallest square, and of the thinnest bar."""
+
+_HEADER: Final = struct.Struct(">8sI4sII")
+"""Of a PNG: its signature, length and name of the first chunk, width and height."""
+_PNG: Final = (b"\x89PNG\r\n\x1a\n", b"IHDR")
 
 
 def qr_png(text: str) -> bytes:
@@ -38,6 +47,46 @@ def barcode_png(code: str) -> bytes:
 
 def barcode_svg(code: str) -> bytes:
     return _code_128(code).to_svg(scale=_BARCODE_SCALE).encode()
+
+
+def read_qr(content: bytes) -> list[str]:
+    """The texts of the QR codes in a PNG, none twice. Raises TooLarge."""
+    return _read(content, [zxingcpp.BarcodeFormat.QRCode])
+
+
+def read_qr_or_barcode(content: bytes) -> list[str]:
+    """The texts of the QR codes and Code 128 barcodes in a PNG, none twice. Raises TooLarge."""
+    return _read(content, [zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.Code128])
+
+
+def _read(content: bytes, formats: list[zxingcpp.BarcodeFormat]) -> list[str]:
+    if len(content) < _HEADER.size:
+        return []
+    # Before anything makes room for the pixels.
+    signature, _, name, width, height = _HEADER.unpack_from(content)
+    if (signature, name) != _PNG:
+        return []
+    if width * height > MAX_PIXELS:
+        raise TooLarge(f"Send a picture of at most {MAX_PIXELS} pixels.")
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            pixels = _grey(image)
+    except (OSError, ValueError, SyntaxError):  # as pillow says that a PNG is broken
+        return []
+    codes = zxingcpp.read_barcodes(
+        pixels, zxingcpp.BarcodeFormats(formats), text_mode=zxingcpp.TextMode.Plain
+    )
+    return list(dict.fromkeys(code.text for code in codes))
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """8 bits a pixel, on white where the picture is transparent."""
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode == "I;16":
+        image = image.point(lambda value: value / 256).convert("L")
+    return image.convert("L")
 
 
 def _qr(text: str, kind: str) -> bytes:

@@ -1,5 +1,6 @@
 """Our own merchant-presented QR codes: what a shop shows, for a request or for any amount."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,9 @@ from infrastructure.carriers import emvco
 IDENTIFIER: Final = "internal.tallystick"
 """Field 26-00, a reverse domain name as the standard has it: `.internal` is nobody's, and an
 account id of 64 characters fits beside it."""
+
+TOKEN: Final = re.compile("[A-Za-z0-9_-]{22,64}")
+"""Of a payment request: at least 128 random bits in base64url."""
 
 _STATIC: Final = "11"
 _DYNAMIC: Final = "12"

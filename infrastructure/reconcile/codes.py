@@ -147,7 +147,7 @@ class DeviceReplay:
 
     def _record(self, name: str) -> Asked:
         event = self.registered
-        return asked.code_record(name, event.debit_account, device=event.originator_id)
+        return asked.record_of(name, account=event.debit_account, device=event.originator_id)
 
 
 CodeReplay = PayCodeReplay | DeviceReplay
@@ -182,7 +182,9 @@ class Codes:
             return []
         check(code.issued.expires_at > event.timestamp, "it is over before it is issued")
         self.hashes["payments_pay_codes"] += hash(code.row())
-        return [asked.code_record("issue_pay_code", code.issued.debit_account, pay_code=code.id)]
+        return [
+            asked.record_of("issue_pay_code", account=code.issued.debit_account, pay_code=code.id)
+        ]
 
     def apply(
         self,

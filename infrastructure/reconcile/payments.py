@@ -73,6 +73,7 @@ class PaymentReplay:
     execute_at: datetime | None = None
     expired: bool = False
     refund_of: UUID | None = None
+    payment_request: UUID | None = None
     paid_by: UUID | None = None
     up_to: Amounts = ()
 
@@ -136,6 +137,7 @@ class PaymentReplay:
             self.execute_at,
             self.expired,
             self.refund_of,
+            self.payment_request,
             self.postings,
             self.captured,
             self.refunded,
@@ -178,11 +180,13 @@ class PaymentReplay:
         match event:
             case PaymentSettled():
                 self.state, self.refund_of = "settled", event.refund_of
+                self.payment_request = event.payment_request
                 self.paid_by = event.paid_by
                 self.captured = tuple(posting.amount_minor for posting in event.postings)
                 return [
                     *asked.entries(self, self.captured, event),
                     *asked.refunds(self),
+                    *asked.request_paid(self),
                     *asked.code_use(self),
                 ]
             case PaymentPending():
@@ -207,6 +211,7 @@ class PaymentReplay:
                 )
             case PaymentRefused():
                 self.state, self.refund_of = "refused", event.refund_of
+                self.payment_request = event.payment_request
                 self.refusal = event.refusal
             case _:
                 raise AssertionError(f"{event.TOPIC} decides no payment")

@@ -23,18 +23,26 @@ from domain.events import (
 )
 from domain.ids import account_stream
 from domain.payment import PaymentStep
+from domain.request_events import (
+    PaymentRequestEvent,
+    PaymentRequestOpened,
+    PaymentRequestPaid,
+)
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile import asked
 from infrastructure.reconcile.accounts import AccountReplay, opened_account
 from infrastructure.reconcile.asked import Asked
-from infrastructure.reconcile.codes import CodeReplay, Codes
+from infrastructure.reconcile.codes import CodeReplay, Codes, DeviceReplay, PayCodeReplay
 from infrastructure.reconcile.payments import PaymentReplay
+from infrastructure.reconcile.requests import RequestReplay, Requests
 from infrastructure.reconcile.stored import PAGE, Stored, stored_events
 
 CHUNK: Final = 1_000
 """Positions that payments are compared by: a chunk that differs is looked at payment by payment."""
 
 Found = Callable[[str], None]
+Other = PaymentReplay | RequestReplay | CodeReplay
+"""What a stream may be of besides an account."""
 
 
 class Replay:
@@ -61,6 +69,7 @@ class Replay:
         self.payment_hashes: dict[int, int] = defaultdict(int)
         self.payment_account_hashes: dict[int, int] = defaultdict(int)
         self.first_positions: dict[date, int] = {}
+        self.requests = Requests(connection, mapper)
         self.codes = Codes(connection, mapper)
 
     def advance(self, to: int, progress: Callable[[int], None] = lambda _: None) -> None:
@@ -90,9 +99,9 @@ class Replay:
             self._found(f"event {position}: recorded {recorded_at}, before the event before it")
         self._recorded_at = recorded_at
         self.first_positions.setdefault(recorded_at.date(), position)
-        other: PaymentReplay | CodeReplay | None = None
+        other: Other | None = None
         if version > 1 and stream not in self.streams:
-            find = self.codes.find if isinstance(event, CodeEvent) else self._payment
+            find = self._finder(event)
             other = find(stream, position)
         self._check_version(position, stream, version, other)
         if event is None:
@@ -105,22 +114,24 @@ class Replay:
         self._check_command(position, event)
         self._check(position, event, other)
 
-    def _check(
-        self, position: int, event: LedgerEvent, other: PaymentReplay | CodeReplay | None
-    ) -> None:
+    def _check(self, position: int, event: LedgerEvent, other: Other | None) -> None:
         """Against what its stream is of: `other` than an account, where it began before."""
         if isinstance(event, PaymentDecided | PaymentStep):
             payment = other if isinstance(other, PaymentReplay) else None
             self._check_payment(position, event, payment)
+        elif isinstance(event, PaymentRequestEvent):
+            request = other if isinstance(other, RequestReplay) else None
+            self._check_request(position, event, request)
         elif isinstance(event, CodeEvent):
-            self._check_code(position, event, None if isinstance(other, PaymentReplay) else other)
+            code = other if isinstance(other, PayCodeReplay | DeviceReplay) else None
+            self._check_code(position, event, code)
         elif isinstance(event, CommandDecided):
             self._check_record(position, event)
         else:
             self._apply(position, event)
 
     def _check_version(
-        self, position: int, stream: UUID, version: int, other: PaymentReplay | CodeReplay | None
+        self, position: int, stream: UUID, version: int, other: Other | None
     ) -> None:
         name = self.streams.get(stream)
         of = other if name is None else self.accounts[name]
@@ -185,6 +196,24 @@ class Replay:
         if payment.waits:
             self._waiting[payment.id] = payment
 
+    def _check_request(
+        self, position: int, event: PaymentRequestEvent, request: RequestReplay | None
+    ) -> None:
+        """What becomes of a payment request can, and is what its payment asks for."""
+
+        def check(is_so: bool, otherwise: str) -> None:
+            if not is_so:
+                self._found(f"event {position}: {otherwise}")
+
+        if isinstance(event, PaymentRequestPaid):
+            self._check_asked(position, event)
+        if request is not None:
+            self._asked += self.requests.apply(request, position, event, self._command, check)
+        elif isinstance(event, PaymentRequestOpened):
+            self._asked += self.requests.begin(position, event, check)
+        else:
+            check(False, f"{event.TOPIC} of a payment request that was never opened")
+
     def _check_code(self, position: int, event: CodeEvent, code: CodeReplay | None) -> None:
         """What becomes of a pay code or a device can, and is what its payment asks for."""
 
@@ -219,6 +248,12 @@ class Replay:
                 f"event {position}: amounts {event.amounts}, its refund (event"
                 f" {self._first_position}) moves {refund.postings}"
             )
+
+    def _finder(self, event: LedgerEvent | None) -> Callable[[UUID, int], Other | None]:
+        """What finds that which the event's stream is of, as it was before a position."""
+        if isinstance(event, PaymentRequestEvent):
+            return self.requests.find
+        return self.codes.find if isinstance(event, CodeEvent) else self._payment
 
     def _payment(self, stream: UUID, before: int) -> PaymentReplay | None:
         """The payment as the events before that position leave it; None: no payment."""

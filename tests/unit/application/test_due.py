@@ -186,7 +186,7 @@ def test_a_full_page_is_followed_by_the_next_at_once() -> None:
     payments, writer = Payments(*map(expired, range(LIMIT + 5))), Writer()
 
     def done(command: PaymentCommand) -> None:
-        payments.found = [each for each in payments.found if each.payment != command.payment]
+        payments.found = [each for each in payments.found if each.subject != command.payment]
 
     writer.outcome = done
     sweeps = sweeper(payments, writer)
