@@ -18,6 +18,8 @@ _BARCODE_SCALE: Final = 4
 
 _HEADER: Final = struct.Struct(">8sI4sII")
 """Of a PNG: its signature, length and name of the first chunk, width and height."""
+_BROKEN: Final = (OSError, ValueError, SyntaxError, IndexError, AssertionError)
+"""As pillow says that a PNG is broken, and what it overlooks in some that are."""
 _PNG: Final = (b"\x89PNG\r\n\x1a\n", b"IHDR")
 
 
@@ -71,7 +73,7 @@ def _read(content: bytes, formats: list[zxingcpp.BarcodeFormat]) -> list[str]:
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             pixels = _grey(image)
-    except (OSError, ValueError, SyntaxError):  # as pillow says that a PNG is broken
+    except _BROKEN:
         return []
     codes = zxingcpp.read_barcodes(
         pixels, zxingcpp.BarcodeFormats(formats), text_mode=zxingcpp.TextMode.Plain
