@@ -24,6 +24,7 @@ from api.requests import read_body
 from application.answers import Answer
 from application.commands import IssuePayCode
 from infrastructure.carriers import nfc, pictures, sound
+from infrastructure.carriers.failures import CarrierUnavailable
 from projections.payments import codes_queries
 
 router = APIRouter(tags=["pay codes"])
@@ -146,7 +147,7 @@ def _carried(digits: str, query: CarrierQuery) -> tuple[str, bytes]:
         case "wav":
             try:
                 return "audio/wav", sound.wav(digits)
-            except sound.SoundUnavailable:
+            except CarrierUnavailable:
                 raise Problem("carrier_unavailable") from None
         case _:
             media_type, draw = _CARRIERS[query.as_, query.image]

@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import ndef
@@ -16,21 +16,9 @@ from PIL import Image
 
 from domain.code_digits import is_code
 from tests.fixtures.fix_api import Api, an_api, make_key
+from tests.fixtures.fix_hands import Hands
 from tests.fixtures.fix_postgres import Cluster
 from tests.fixtures.fix_tills import Till, by_code, told
-
-
-class Hands:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def later(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 @pytest.fixture(scope="module")
