@@ -54,7 +54,7 @@ def test_the_money_is_held_until_the_payer_answers(till: Till, hands: Hands) -> 
     assert till.balance(till.shop)["posted"] == 100
 
 
-@pytest.mark.parametrize(("first", "then"), itertools.product(ENDS, ENDS))
+@pytest.mark.parametrize(("first", "then"), [*itertools.product(ENDS, ENDS)])
 def test_the_first_answer_stands(till: Till, first: str, then: str) -> None:
     pending = till.pending(100)
     assert told(till.step(pending, first)) == (200, ENDS[first])
