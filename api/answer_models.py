@@ -212,6 +212,18 @@ class Totals(Answer):
     position: Position
 
 
+class CarrierSum(Answer):
+    carrier: Carrier
+    currency: Currency
+    payments: int
+    amount: Minor
+
+
+class CarriersReport(Answer):
+    items: list[CarrierSum]
+    position: Position
+
+
 class CurrencyTotals(Answer):
     currency: Currency
     total_debits: Minor

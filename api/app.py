@@ -37,6 +37,7 @@ from api.routes import (
     payment_request_commands,
     payment_requests,
     payments,
+    reports,
     statements,
     trial_balance,
 )
@@ -57,6 +58,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     balances.router,
     holds.router,
     statements.router,
+    reports.router,
     trial_balance.router,
     decoding.router,
     events.router,

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from api import examples
+from api.operations import BINARY
 
 _AT: Final = "2026-11-23T09:30:00.000000Z"
 _OVER_AT: Final = "2026-11-23T09:31:00.000000Z"
@@ -60,7 +61,13 @@ DEVICE_MADE: Final[dict[str, Any]] = {
     "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
 }
 DEVICE_REVOKED: Final[dict[str, Any]] = {**DEVICE_READ, "state": "revoked", "position": 25}
-CARRIERS: Final[dict[str, Any]] = {
-    media_type: {"schema": {"type": "string", "format": "binary"}, "example": "…"}
-    for media_type in ("image/png", "image/svg+xml", "application/octet-stream", "audio/wav")
+CARRIERS: Final[dict[str, Any]] = dict.fromkeys(
+    ("image/png", "image/svg+xml", "application/octet-stream", "audio/wav"), BINARY
+)
+CARRIERS_REPORT: Final[dict[str, Any]] = {
+    "items": [
+        {"carrier": "api", "currency": "EUR", "payments": 2, "amount": 12500},
+        {"carrier": "qr", "currency": "EUR", "payments": 1, "amount": 1050},
+    ],
+    "position": 25,
 }

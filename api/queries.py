@@ -134,6 +134,11 @@ class StatementQuery(Page):
     by: Literal["booking_date", "value_date"] = "booking_date"
 
 
+class ReportQuery(Read):
+    from_: Day = Field(alias="from", description="First day (UTC)")
+    to: Day = Field(description="The day after the last one")
+
+
 class PaymentsQuery(Page):
     account: Account | None = None
     reference: (

@@ -69,6 +69,8 @@ PROJECTIONS: Final[dict[str, Projection]] = {
                 "payments_pay_codes",
                 "payments_devices",
                 "payments_devices_history",
+                "payments_carriers",
+                "payments_carriers_ahead",
             ),
             apply=apply_payments,
             before=keep_payments_before,

@@ -57,6 +57,11 @@ _CODES: Final = {
     "payments_devices_history": """SELECT device, position, state, offline_spent
         FROM tally_read.payments_devices_history{g}""",
 }
+_CARRIERS = """SELECT booking_date, carrier, currency, sum(payments), sum(amount) FROM (
+    SELECT booking_date, carrier, currency, payments, amount FROM tally_read.payments_carriers{g}
+    UNION ALL SELECT booking_date, carrier, currency, -payments, -amount
+    FROM tally_read.payments_carriers_ahead{g} WHERE position > %(at)s) booked
+    GROUP BY 1, 2, 3 HAVING sum(amount) <> 0"""
 _PAYMENT_ACCOUNTS = "SELECT account, created_position FROM tally_read.payments_accounts{g}"
 
 
@@ -184,6 +189,16 @@ class ReadModels:
                 self._found(f"payments_accounts {account}: position {position} {missing}")
         self._requests(replay)
         self._codes(replay)
+        self._carriers(replay)
+
+    def _carriers(self, replay: Replay) -> None:
+        cursor = self._connection.execute(self._sql(_CARRIERS), {"at": replay.position})
+        told = {(*key,): (int(payments), int(amount)) for *key, payments, amount in cursor}
+        for key in sorted({*told, *replay.carriers}):
+            what = "payments_carriers " + " ".join(map(str, key))
+            sums = replay.carriers.get(key)
+            should = None if sums is None else (sums[0], sums[1])
+            self._name(what, ("payments", "amount"), told.get(key), should)
 
     def _requests(self, replay: Replay) -> None:
         rows = {

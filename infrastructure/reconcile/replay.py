@@ -71,6 +71,8 @@ class Replay:
         self.first_positions: dict[date, int] = {}
         self.requests = Requests(connection, mapper)
         self.codes = Codes(connection, mapper)
+        self.carriers: dict[tuple[date, str, str], list[int]] = {}
+        """Payments and their amount by booking date, carrier and currency."""
 
     def advance(self, to: int, progress: Callable[[int], None] = lambda _: None) -> None:
         for stored in stored_events(self._connection, self._mapper, self.position, to):
@@ -190,7 +192,9 @@ class Replay:
             return
         if isinstance(event, PaymentRefunded):
             self._check_refund(position, event, payment)
+        before = payment.captured
         self._asked += payment.apply(position, event, self._found)
+        self._book(payment, before, event.timestamp.date())
         self._hash(payment, 1)
         self._waiting.pop(payment.id, None)
         if payment.waits:
@@ -229,6 +233,22 @@ class Replay:
             check(False, f"{event.TOPIC} of a code or device that was never made")
         else:
             self._asked += self.codes.apply(code, position, event, self._command, check)
+
+    def _book(self, payment: PaymentReplay, before: tuple[int, ...], day: date) -> None:
+        """Adds what was captured since to the sums of its carrier."""
+        counted = {
+            posting.currency
+            for posting, amount in zip(payment.postings, before, strict=False)
+            if amount
+        }
+        for index, posting in enumerate(payment.postings):
+            amount = payment.captured[index] - (before[index] if index < len(before) else 0)
+            if amount:
+                key = (day, payment.carrier, posting.currency)
+                sums = self.carriers.setdefault(key, [0, 0])
+                sums[0] += posting.currency not in counted
+                sums[1] += amount
+                counted.add(posting.currency)
 
     def _begun(self, position: int, event: PaymentDecided) -> PaymentReplay:
         if event.command != event.originator_id:

@@ -111,3 +111,25 @@ CREATE TABLE tally_read.payments_devices_history{g} (
     offline_spent bigint NOT NULL,
     PRIMARY KEY (device, position)
 );
+
+-- What was booked; `part` is the feed's partition that it came by.
+CREATE TABLE tally_read.payments_carriers{g} (
+    booking_date date    NOT NULL,
+    carrier      text    NOT NULL,
+    currency     text    NOT NULL,
+    part         integer NOT NULL,
+    payments     bigint  NOT NULL,
+    amount       numeric NOT NULL,
+    PRIMARY KEY (booking_date, carrier, currency, part)
+) WITH (fillfactor = 50);
+
+-- What of it lies beyond the watermark: partitions of a feed run apart.
+CREATE TABLE tally_read.payments_carriers_ahead{g} (
+    position     bigint  NOT NULL,  -- of the command's last event
+    booking_date date    NOT NULL,
+    carrier      text    NOT NULL,
+    currency     text    NOT NULL,
+    payments     bigint  NOT NULL,
+    amount       numeric NOT NULL,
+    PRIMARY KEY (position, currency)
+);
