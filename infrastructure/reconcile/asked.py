@@ -81,7 +81,8 @@ def record(payment: PaymentReplay, name: str) -> Asked:
 def record_of(name: str, *, account: str, **about: UUID) -> Asked:
     """The client's command on what is neither account nor payment, recorded under its key."""
     told = {"name": name, "account": account, "outcome": "accepted", **about}
-    return Asked(CommandDecided, told | dict.fromkeys(("payment", "account_after", "refusal")))
+    others = ("payment", "payment_request", "pay_code", "device", "account_after", "refusal")
+    return Asked(CommandDecided, dict.fromkeys(others) | told)
 
 
 def request_paid(payment: PaymentReplay) -> list[Asked]:
