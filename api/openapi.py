@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
-from api import answer_models, models
+from api import answer_models, models, payment_request_models
 from api.requests import RequestBody
 
 _DESCRIPTION: Final = """\
@@ -85,7 +85,7 @@ def _schemas() -> dict[str, Any]:
     ]
     bodies = [
         model
-        for model in vars(models).values()
+        for model in {**vars(models), **vars(payment_request_models)}.values()
         if isinstance(model, type) and issubclass(model, RequestBody) and model is not RequestBody
     ]
     _, told = models_json_schema(
