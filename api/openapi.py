@@ -9,7 +9,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import RootModel
 from pydantic.json_schema import models_json_schema
 
-from api import answer_models, code_models, models
+from api import answer_models, code_models, models, payment_request_models
 from api.requests import RequestBody
 
 _DESCRIPTION: Final = """\
@@ -87,7 +87,8 @@ def _schemas() -> dict[str, Any]:
     ]
     bodies = [
         model
-        for model in {**vars(models), **vars(code_models)}.values()
+        for where in (models, code_models, payment_request_models)
+        for model in vars(where).values()
         if isinstance(model, type)
         and issubclass(model, RequestBody | RootModel)
         and model not in (RequestBody, RootModel)

@@ -53,7 +53,7 @@ def test_what_is_no_json_object_is_refused(shared_api: Api, content: bytes) -> N
     [
         (payment(colour="red"), "/colour", "unknown_member"),
         (payment(**{"a/b~c": None}), "/a~1b~0c", "unknown_member"),
-        (payment(pay_code="4000"), "/pay_code", "unknown_member"),
+        (payment(pay_code="4000"), "/postings/0/debit", "unknown_member"),
         (payment(mode="later"), "/mode", "not_allowed"),
         (payment(hold_timeout_s=60), "/hold_timeout_s", "wrong_format"),
         (payment(mode="settle", hold_timeout_s=60), "/hold_timeout_s", "wrong_format"),
@@ -277,7 +277,9 @@ def test_a_query_parameter_at_fault_is_named(shared_api: Api, path: str, paramet
         "/v1/accounts/%FF",
         "/v1/accounts/a%2Fb",
         "/v1/accounts/" + "x" * 65,
-        "/v1/payment-requests",
+        "/v1/payment-request",
+        "/v1/payment-requests/nothing",
+        "/p/nothing",
     ],
 )
 def test_what_does_not_exist_is_not_found(shared_api: Api, path: str) -> None:
