@@ -47,10 +47,14 @@ class KeyRing:
         self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
         self._asked: dict[str, asyncio.Task[Caller | None]] = {}
 
-    async def caller(self, token: str) -> Caller | None:
+    def known(self, token: str) -> Caller | None:
+        """Whose key this is, where that needs no question to the store."""
         known = self._known.get(token)
-        if known and self._monotonic() - known[1] < KNOWN_FOR_S:
-            return known[0]
+        return known[0] if known and self._monotonic() - known[1] < KNOWN_FOR_S else None
+
+    async def caller(self, token: str) -> Caller | None:
+        if known := self.known(token):
+            return known
         # One question for all who wait: a busy client would ask a hundred times a second.
         asked = self._asked.get(token)
         if asked is None:
@@ -93,11 +97,17 @@ def caller_of(request: Request) -> Caller:
     return cast(Caller, request.state.caller)
 
 
+def bearer(authorization: str) -> str | None:
+    """The token of an Authorization header; None where it has none, or one that can't be ours."""
+    scheme, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and 0 < len(token) <= MAX_TOKEN_LENGTH else None
+
+
 def _token(request: Request) -> str:
     sent = request.headers.getlist("authorization")
-    scheme, _, token = sent[0].strip().partition(" ") if len(sent) == 1 else ("", "", "")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_LENGTH:
+    token = bearer(sent[0]) if len(sent) == 1 else None
+    if token is None:
         raise _unauthenticated()
     return token
 

@@ -13,26 +13,36 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
+import msgspec
+
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 _SECRETS: Final = re.compile(r"(?P<kind>\btk_|password\s*=\s*|://[^:/@\s]*:)[^\s\"'\\@&]+")
 """API keys, and passwords in DSNs of either form: no message of ours holds one, but others' may."""
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=str)
 
 
 class JsonLines(logging.Formatter):
     """Formats a record as one line; what looks like a key or a password is left out."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": _rfc3339(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        more = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return _SECRETS.sub(r"\g<kind>…", json.dumps(line, default=str, ensure_ascii=False))
+            more["exception"] = self.formatException(record.exc_info)
+        level = record.levelname.lower()
+        return json_line(record.created, level, record.name, record.getMessage(), **more)
+
+
+def json_line(at_s: float, level: str, logger: str, message: str, **more: Any) -> str:
+    """A line without its end, of Unix time `at_s`; what looks like a key or a password is left
+    out."""
+    line = {"time": _rfc3339(at_s), "level": level, "logger": logger, "message": message, **more}
+    try:
+        text = _encoder.encode(line).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can tell in ASCII
+        text = json.dumps(line, default=str)
+    return _SECRETS.sub(r"\g<kind>…", text)
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
