@@ -1,10 +1,10 @@
 """What our aggregates have in common beyond the library's."""
 
-from typing import Self, cast
+from typing import Any, Self, cast
 
-from eventsourcing.domain import Aggregate
+from eventsourcing.domain import Aggregate, CanMutateAggregate
 
-from domain.events import FirstEvent, LedgerEvent
+from domain.events import FirstEvent, LedgerEvent, event_of
 
 
 class LedgerAggregate(Aggregate):
@@ -22,6 +22,18 @@ class LedgerAggregate(Aggregate):
         copy._pending_events = []
         return copy
 
+    def trigger_event(self, event_class: type[CanMutateAggregate[Any]], **fields: Any) -> None:
+        """The library's, for events that are the next ones by how they are made: without its
+        looks at the class and at the event's place it takes 2 µs instead of 9."""
+        fields["originator_id"] = self._id
+        version = fields["originator_version"] = self._version + 1
+        event = event_of(cast(type[LedgerEvent], event_class), fields)
+        event.apply(self)
+        self._version = version
+        self._modified_on = event.timestamp
+        self._pending_events.append(event)
+
     def collect(self) -> list[LedgerEvent]:
         """The events triggered since the last call, in order."""
-        return cast(list[LedgerEvent], list(self.collect_events()))
+        events, self._pending_events = self._pending_events, []
+        return cast(list[LedgerEvent], events)

@@ -23,7 +23,7 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
-from domain.events import EVENTS, LedgerEvent
+from domain.events import EVENTS, LedgerEvent, event_of
 
 
 class UnknownEventType(Exception):
@@ -120,6 +120,4 @@ class EventMapper(Mapper[UUID]):
         state["originator_id"] = stream
         state["originator_version"] = version
         state["timestamp"] = recorded_at
-        event = object.__new__(codec.event)
-        object.__setattr__(event, "__dict__", state)
-        return event
+        return event_of(codec.event, state)
