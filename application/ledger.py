@@ -42,13 +42,12 @@ from application.commands import (
     UnfreezeAccount,
     VoidPayment,
 )
-from application.payments import accounts_concerned
 from application.ports import Clock, LedgerStore
 from application.snapshots import Aggregate, Snapshots, replay
 from domain.account import Account
+from domain.aggregate import Subject
 from domain.events import CommandDecided, LedgerEvent
 from domain.ids import account_stream
-from domain.payment import Payment
 
 MAX_CATCH_UP_EVENTS = 10_000
 """Behind by more than this, an empty cache is cheaper than the events in between."""
@@ -129,21 +128,21 @@ class Ledger(Application[UUID]):
             for account in batch.accounts.values():
                 self._accounts.put(account.id, account)
                 self._snapshots.consider(account.id, account.version)
-            for payment in batch.payments.values():
-                self._keep(payment)
+            for subject in batch.subjects.values():
+                self._keep(subject)
         known = self._read_known(batch.decisions)
         return [self._answer(decision, known) for decision in batch.decisions]
 
     def _begin(self, commands: Sequence[Command], in_doubt: Collection[UUID]) -> Batch:
-        """A batch at the end of the store, with every account and payment it needs at hand."""
+        """A batch at the end of the store, with every account and subject it needs at hand."""
         keys = [one.id for command in commands for one in command.commands]
-        payments = {payment for command in commands for payment in command.payment_ids}
+        subjects = {stream for command in commands for stream in command.about}
         held: dict[UUID, Aggregate | None] = {}
         while True:
-            self._find_cached(payments, held)
-            accounts = self._accounts_of(commands, payments, held)
+            self._find_cached(subjects, held)
+            accounts = self._accounts_of(commands, subjects, held)
             self._find_cached(accounts, held)
-            fetched = self.store.fetch(keys, [*accounts - held.keys()], [*payments - held.keys()])
+            fetched = self.store.fetch(keys, [*accounts - held.keys()], [*subjects - held.keys()])
             if fetched.end != self._position or fetched.unread:
                 for stream in fetched.unread:
                     self._snapshots.take(stream)
@@ -154,8 +153,8 @@ class Ledger(Application[UUID]):
             for account in loaded.values():
                 if isinstance(account, Account):
                     self._accounts.put(account.id, account)
-            held |= dict.fromkeys((accounts | payments) - held.keys()) | loaded
-            if self._accounts_of(commands, payments, held) <= held.keys():
+            held |= dict.fromkeys((accounts | subjects) - held.keys()) | loaded
+            if self._accounts_of(commands, subjects, held) <= held.keys():
                 break
         now = self._clock()
         return Batch(
@@ -164,7 +163,7 @@ class Ledger(Application[UUID]):
             now=max(now, fetched.recorded_at) if fetched.recorded_at else now,
             decide=_decide,
             account=lambda account_id: cast(Account | None, held.get(self._stream(account_id))),
-            payment=lambda payment_id: _payment(held.get(payment_id)),
+            subject=lambda stream: _subject(held.get(stream)),
             known={first.event.command: first for first in self._recorded(fetched.of_keys)},
             in_doubt=in_doubt,
         )
@@ -177,14 +176,14 @@ class Ledger(Application[UUID]):
     def _accounts_of(
         self,
         commands: Sequence[Command],
-        payments: Collection[UUID],
+        subjects: Collection[UUID],
         held: Mapping[UUID, Aggregate | None],
     ) -> set[UUID]:
-        """Streams of the accounts that commands name, or that payments at hand are on."""
+        """Streams of the accounts that commands name, or that subjects at hand are on."""
         names = {name for command in commands for name in command.account_ids()}
-        for payment_id in payments:
-            if payment := _payment(held.get(payment_id)):
-                names |= accounts_concerned(payment)
+        for stream in subjects:
+            if subject := _subject(held.get(stream)):
+                names |= subject.concerned
         return {self._stream(name) for name in names}
 
     def _catch_up(self, end: int) -> None:
@@ -204,30 +203,30 @@ class Ledger(Application[UUID]):
     def _empty_caches(self) -> None:
         # New ones: the library's `clear` forgets the order of use, and keeps what it held.
         self._accounts: LRUCache[UUID, Account] = LRUCache(maxsize=self._cache_accounts)
-        self._payments: LRUCache[UUID, Payment] = LRUCache(maxsize=self._cache_accounts)
+        self._subjects: LRUCache[UUID, Subject] = LRUCache(maxsize=self._cache_accounts)
         """Those that wait for something: a hold for its capture, a scheduled one for its time."""
 
     def _cached(self, stream: UUID) -> Aggregate | None:
-        for cache in (self._accounts, self._payments):
+        for cache in (self._accounts, self._subjects):
             with suppress(KeyError):
                 return cache.get(stream)
         return None
 
-    def _keep(self, payment: Payment) -> None:
+    def _keep(self, subject: Subject) -> None:
         """For as long as something is to come of it."""
-        if payment.waits:
-            self._payments.put(payment.id, payment)
+        if subject.waits:
+            self._subjects.put(subject.id, subject)
         else:
             with suppress(KeyError):
-                self._payments.get(payment.id, evict=True)
+                self._subjects.get(subject.id, evict=True)
 
     # Answering ------------------------------------------------------------------------
 
     def _answer(self, decision: Decision, known: Mapping[int, Recorded]) -> Answer | Exception:
         match decision:
-            case Decided(first, events, payment, replayed):
+            case Decided(first, events, about, replayed):
                 record = [Recorded(first + n, event) for n, event in enumerate(events)]
-                return answer(record, payment, replayed=replayed)
+                return answer(record, about, replayed=replayed)
             case Known(first, replayed):
                 return answer(*self._known(first, known), replayed=replayed)
             case Together(decisions):
@@ -251,13 +250,13 @@ class Ledger(Application[UUID]):
 
     def _known(
         self, first: Recorded, known: Mapping[int, Recorded]
-    ) -> tuple[list[Recorded], Payment | None]:
-        """All events of a command decided before, and its payment as it was right after it."""
+    ) -> tuple[list[Recorded], Subject | None]:
+        """All events of a command decided before, and what it is answered with as it was then."""
         position, event = first
         if not isinstance(event, CommandDecided):
             after, last = _following(first)
             record = [first, *(known[place] for place in range(after, last + 1))]
-            return record, cast(Payment, event.mutate(None))
+            return record, cast(Subject, event.mutate(None))
         if event.payment is None or event.refusal:
             return [first], None
         until = [
@@ -265,8 +264,8 @@ class Ledger(Application[UUID]):
             for one in self._recorded(self.store.read_stream(event.payment))
             if one.position < position
         ]
-        payment = replay(None, (one.event for one in until))
-        return self._read(until[-1].position, position), cast(Payment, payment)
+        about = replay(None, (one.event for one in until))
+        return self._read(until[-1].position, position), cast(Subject, about)
 
     def _read(self, first: int, last: int) -> list[Recorded]:
         return self._recorded(self.store.read(first, last))
@@ -293,9 +292,9 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _payment(held: object) -> Payment | None:
+def _subject(held: object) -> Subject | None:
     """A stream that a client names may be of anything."""
-    return held if isinstance(held, Payment) else None
+    return held if isinstance(held, Subject) else None
 
 
 def _decide(command: Command, draft: Draft) -> None:

@@ -1,5 +1,6 @@
 """What our aggregates have in common beyond the library's."""
 
+from abc import abstractmethod
 from typing import Any, Self, cast
 
 from eventsourcing.domain import Aggregate, CanMutateAggregate
@@ -37,3 +38,17 @@ class LedgerAggregate(Aggregate):
         """The events triggered since the last call, in order."""
         events, self._pending_events = self._pending_events, []
         return cast(list[LedgerEvent], events)
+
+
+class Subject(LedgerAggregate):
+    """What a command may be about besides accounts: a payment, or what one is paid by or for."""
+
+    @property
+    @abstractmethod
+    def concerned(self) -> set[str]:
+        """The accounts that any command about it may be decided on."""
+
+    @property
+    @abstractmethod
+    def waits(self) -> bool:
+        """Whether something is to come of it."""

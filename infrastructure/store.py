@@ -60,7 +60,7 @@ _STREAM = f"""
     ORDER BY version {{order}} LIMIT %(limit)s
 """
 
-# A client names payments: what isn't one, maybe an account of a million events, is not read.
+# A client names subjects: what isn't one, maybe an account of a million events, is not read.
 # One statement is one snapshot: the end, the keys' first events, and what is asked for.
 _FETCH = f"""
     WITH ends AS (SELECT position, recorded_at FROM tally.events ORDER BY position DESC LIMIT 1),
@@ -84,14 +84,14 @@ _FETCH = f"""
         ORDER BY events.version LIMIT {MAX_LOADED_EVENTS + 1}
     ) AS later
     UNION ALL
-    SELECT 'payment', own.*
+    SELECT 'subject', own.*
     FROM tally.events AS first
     CROSS JOIN LATERAL (
         SELECT {_COLUMNS} FROM tally.events WHERE events.stream = first.stream
         ORDER BY events.version
     ) AS own
-    WHERE first.stream = ANY(%(payments)s) AND first.version = 1
-        AND first.type LIKE 'tally.payment.%%'
+    WHERE first.stream = ANY(%(subjects)s) AND first.version = 1
+        AND first.type NOT LIKE ALL (ARRAY['tally.account.%%', 'tally.command.%%'])
 """
 
 _LOAD_SNAPSHOT = """
@@ -191,7 +191,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         return range(decided_at + 1, decided_at + 1 + len(stored_events))
 
     def fetch(
-        self, keys: Sequence[UUID], accounts: Sequence[UUID], payments: Sequence[UUID]
+        self, keys: Sequence[UUID], accounts: Sequence[UUID], subjects: Sequence[UUID]
     ) -> Fetched:
         end, recorded_at = 0, None
         of_keys: list[Notification] = []
@@ -201,7 +201,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         parameters = {
             "keys": keys,
             "accounts": accounts,
-            "payments": payments,
+            "subjects": subjects,
             "state_version": Account.STATE_VERSION,
         }
         for kind, *row in self._rows(_FETCH, parameters):
@@ -215,7 +215,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
                     snapshots.append(
                         StoredSnapshot(stream, version, Account.STATE_VERSION, position, state)
                     )
-                case "payment":
+                case "subject":
                     of_streams.append(_recorded(row))
                 case _:
                     of_streams.append(_recorded(row))
