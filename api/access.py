@@ -6,20 +6,23 @@ import sys
 import time
 from typing import Final
 
+import msgspec
+
 from api.auth import Caller
 from api.metrics import Metrics
-from infrastructure.logs import json_line
+from infrastructure.logs import time_of, without_secrets
 
 _log: Final = logging.getLogger("tally.access")
+_encoder: Final = msgspec.json.Encoder()
 
 
 class AccessLog:
-    """Lines like those of the other loggers, written by the batch: through the standard library's
-    records, line by line, they took a sixth of a payment's time."""
+    """Lines as the other loggers write them (infrastructure/logs.py), but by the batch: one by one,
+    through the standard library's records, they took a sixth of a payment's time."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
 
     def tell(
         self,
@@ -37,22 +40,21 @@ class AccessLog:
             return
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
-        self._lines.append(
-            json_line(
-                time.time(),
-                "info",
-                _log.name,
-                "request",
-                request_id=request_id,
-                method=method,
-                route=route,
-                status=status,
-                ms=round(took_s * 1000, 2),
-                caller=caller.name if caller else None,
-            )
-        )
+        line = {
+            "time": time_of(time.time()),
+            "level": "info",
+            "logger": _log.name,
+            "message": "request",
+            "request_id": request_id,
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(took_s * 1000, 2),
+            "caller": caller.name if caller else None,
+        }
+        self._lines.append(_encoder.encode(line))
 
     def _write(self) -> None:
         lines, self._lines = self._lines, []
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.write(without_secrets(b"\n".join(lines).decode()) + "\n")
         sys.stderr.flush()

@@ -21,6 +21,8 @@ AUDITS: Final[frozenset[Role]] = frozenset({"auditor"})
 
 KNOWN_FOR_S: Final = 1.0
 """How long a key is trusted without asking the store: a revoked one ends within it."""
+ASKED_AFTER_S: Final = 0.5
+"""From then on the store is asked beside the requests, so that a busy client never waits for it."""
 MAX_KNOWN: Final = 10_000
 MAX_TOKEN_LENGTH: Final = 256
 
@@ -49,18 +51,32 @@ class KeyRing:
 
     def known(self, token: str) -> Caller | None:
         """Whose key this is, where that needs no question to the store."""
-        known = self._known.get(token)
-        return known[0] if known and self._monotonic() - known[1] < KNOWN_FOR_S else None
+        caller, since = self._known.get(token, (None, 0.0))
+        age_s = self._monotonic() - since
+        if caller is None or age_s >= KNOWN_FOR_S:
+            return None
+        if age_s >= ASKED_AFTER_S:
+            self._ask_once(token)
+        return caller
 
     async def caller(self, token: str) -> Caller | None:
-        if known := self.known(token):
-            return known
-        # One question for all who wait: a busy client would ask a hundred times a second.
+        return self.known(token) or await asyncio.shield(self._ask_once(token))
+
+    def _ask_once(self, token: str) -> asyncio.Task[Caller | None]:
+        """One question for all who wait: a busy client would ask a hundred times a second."""
         asked = self._asked.get(token)
         if asked is None:
             asked = self._asked[token] = asyncio.create_task(self._ask(token))
-            asked.add_done_callback(lambda _: self._asked.pop(token))
-        return await asyncio.shield(asked)
+            asked.add_done_callback(self._asked_for(token))
+        return asked
+
+    def _asked_for(self, token: str) -> Callable[[asyncio.Task[Caller | None]], None]:
+        def done(asked: asyncio.Task[Caller | None]) -> None:
+            del self._asked[token]
+            if not asked.cancelled():
+                asked.exception()  # whoever waits has it; where nobody does, the next one asks
+
+        return done
 
     async def _ask(self, token: str) -> Caller | None:
         now = self._monotonic()

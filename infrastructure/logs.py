@@ -13,36 +13,37 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-import msgspec
-
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 _SECRETS: Final = re.compile(r"(?P<kind>\btk_|password\s*=\s*|://[^:/@\s]*:)[^\s\"'\\@&]+")
 """API keys, and passwords in DSNs of either form: no message of ours holds one, but others' may."""
-
-_encoder: Final = msgspec.json.Encoder(enc_hook=str)
 
 
 class JsonLines(logging.Formatter):
     """Formats a record as one line; what looks like a key or a password is left out."""
 
     def format(self, record: logging.LogRecord) -> str:
-        more = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        line: dict[str, Any] = {
+            "time": time_of(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
-            more["exception"] = self.formatException(record.exc_info)
-        level = record.levelname.lower()
-        return json_line(record.created, level, record.name, record.getMessage(), **more)
+            line["exception"] = self.formatException(record.exc_info)
+        return without_secrets(json.dumps(line, default=str, ensure_ascii=False))
 
 
-def json_line(at_s: float, level: str, logger: str, message: str, **more: Any) -> str:
-    """A line without its end, of Unix time `at_s`; what looks like a key or a password is left
-    out."""
-    line = {"time": _rfc3339(at_s), "level": level, "logger": logger, "message": message, **more}
-    try:
-        text = _encoder.encode(line).decode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can tell in ASCII
-        text = json.dumps(line, default=str)
+def without_secrets(text: str) -> str:
+    """What looks like a key or a password is left out."""
     return _SECRETS.sub(r"\g<kind>…", text)
+
+
+def time_of(seconds: float) -> str:
+    """As a line tells it, of Unix time."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
@@ -55,8 +56,3 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = name != "uvicorn.access"  # the API logs requests itself
-
-
-def _rfc3339(seconds: float) -> str:
-    at = datetime.fromtimestamp(seconds, UTC)
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
