@@ -64,8 +64,8 @@ def plain_payment(content: bytes) -> PlainPayment | None:
 
     None where it isn't plain, which says nothing about whether it is right.
     """
-    if not content.isascii() or b"\\" in content:
-        return None
+    if not content.isascii() or b"\\" in content or b"\x7f" in content:
+        return None  # the fingerprint's form escapes what these say
     try:
         sent = _decoder.decode(content)
     except msgspec.MsgspecError:

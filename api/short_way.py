@@ -89,7 +89,7 @@ class Taken:
         self.keep_alive = keep_alive
         self.body = bytearray()
         self.response_complete = False
-        self.disconnected = False
+        self.disconnected = False  # as uvicorn says it; whether the line is closed is asked of it
         self._short_way: ShortWay
         self._command: MakePayment
         self._caller: Caller
@@ -138,10 +138,8 @@ class Taken:
 
     def answer(self, result: Answer | BaseException) -> None:
         status, headers, body = self._told(result)
-        if not self.disconnected:
-            self._protocol.write_answer(
-                status, {**headers, b"x-request-id": self._request_id.encode()}, body
-            )
+        headers[b"x-request-id"] = self._request_id.encode()
+        self._protocol.write_answer(self, status, headers, body)
         self._short_way.access.tell(
             request_id=self._request_id,
             method="POST",
@@ -219,18 +217,21 @@ class PaymentProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         super().on_body(bytes(taken.body))
 
-    def write_answer(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
-        taken = self.cycle
+    def write_answer(
+        self, taken: Taken, status: int, headers: dict[bytes, bytes], body: bytes
+    ) -> None:
+        """And has the next request begin, if one was sent before this answer."""
         if not taken.keep_alive:
-            headers = {**headers, b"connection": b"close"}
+            headers[b"connection"] = b"close"
         lines = [STATUS_LINE[status]]
         for name, value in (*self.server_state.default_headers, *headers.items()):
             lines += (name, b": ", value, b"\r\n")
         lines += (b"\r\n", body)
-        self.transport.write(b"".join(lines))
         taken.response_complete = True
-        if not taken.keep_alive:
-            self.transport.close()
+        if not self.transport.is_closing():
+            self.transport.write(b"".join(lines))
+            if not taken.keep_alive:
+                self.transport.close()
         self.on_response_complete()
 
 

@@ -5,7 +5,7 @@ from typing import Any, Self, cast
 
 from eventsourcing.domain import Aggregate, CanMutateAggregate
 
-from domain.events import FirstEvent, LedgerEvent, event_of
+from domain.events import FirstEvent, LedgerEvent, event_with
 
 
 class LedgerAggregate(Aggregate):
@@ -28,7 +28,7 @@ class LedgerAggregate(Aggregate):
         looks at the class and at the event's place it takes 2 µs instead of 9."""
         fields["originator_id"] = self._id
         version = fields["originator_version"] = self._version + 1
-        event = event_of(cast(type[LedgerEvent], event_class), fields)
+        event = event_with(cast(type[LedgerEvent], event_class), fields)
         event.apply(self)
         self._version = version
         self._modified_on = event.timestamp

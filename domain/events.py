@@ -103,7 +103,7 @@ class FirstEvent(LedgerEvent):
         return made
 
 
-def event_of(event_class: type[Event], fields: dict[str, Any]) -> Event:
+def event_with(event_class: type[Event], fields: dict[str, Any]) -> Event:
     """The event with these fields, which it keeps: all that have no default.
 
     As the class would make it; a frozen dataclass's own way, field by field, takes 5 µs.

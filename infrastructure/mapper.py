@@ -23,7 +23,7 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
-from domain.events import EVENTS, LedgerEvent, event_of
+from domain.events import EVENTS, LedgerEvent, event_with
 
 
 class UnknownEventType(Exception):
@@ -120,4 +120,4 @@ class EventMapper(Mapper[UUID]):
         state["originator_id"] = stream
         state["originator_version"] = version
         state["timestamp"] = recorded_at
-        return event_of(codec.event, state)
+        return event_with(codec.event, state)
