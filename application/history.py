@@ -34,6 +34,7 @@ from application.event_data import (
     RefusalData,
     ReleasedData,
 )
+from domain.aggregate import event_with
 from domain.events import (
     EVENTS,
     AccountChanged,
@@ -61,7 +62,6 @@ from domain.events import (
     PaymentSettled,
     PaymentVoided,
     Posting,
-    event_with,
 )
 from domain.ids import account_stream
 from domain.times import time_text

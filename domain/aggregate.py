@@ -1,11 +1,23 @@
 """What our aggregates have in common beyond the library's."""
 
 from abc import abstractmethod
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 from eventsourcing.domain import Aggregate, CanMutateAggregate
 
-from domain.events import FirstEvent, LedgerEvent, event_with
+from domain.events import FirstEvent, LedgerEvent
+
+Event = TypeVar("Event", bound=LedgerEvent)
+
+
+def event_with(event_class: type[Event], fields: dict[str, Any]) -> Event:
+    """The event with these fields, which it keeps: all that have no default.
+
+    As the class would make it; a frozen dataclass's own way, field by field, takes 5 µs.
+    """
+    event = object.__new__(event_class)
+    object.__setattr__(event, "__dict__", fields)
+    return event
 
 
 class LedgerAggregate(Aggregate):

@@ -23,7 +23,8 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
-from domain.events import EVENTS, LedgerEvent, event_with
+from domain.aggregate import event_with
+from domain.events import EVENTS, LedgerEvent
 
 
 class UnknownEventType(Exception):
