@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from domain.account import Account
+from domain.aggregate import Subject
 from domain.events import (
     AccountEntry,
     AccountHold,
@@ -16,6 +17,8 @@ from domain.events import (
 )
 from domain.payment import Payment, account_events
 from domain.times import time_text
+
+_WITH_BALANCES: Final = (AccountEntry, AccountHold)
 
 
 class Recorded(NamedTuple):
@@ -39,10 +42,10 @@ class Answer(NamedTuple):
     """Of commands that were decided together: each one's, or what it was refused for."""
 
 
-def answer(record: Sequence[Recorded], payment: Payment | None, *, replayed: bool) -> Answer:
+def answer(record: Sequence[Recorded], about: Subject | None, *, replayed: bool) -> Answer:
     """The answer to the command whose events, all and in order, these are.
 
-    `payment` is the one that it makes or is about, as it is right after it.
+    `about` is what it makes or changes besides accounts, as it is right after it.
     """
     position, last = record[-1]
     first = record[0].event
@@ -51,14 +54,14 @@ def answer(record: Sequence[Recorded], payment: Payment | None, *, replayed: boo
             return Answer({**account, "position": position}, None, position, replayed)
         case CommandDecided(refusal=dict(refused), payment=None):
             return Answer({}, refused, position, replayed)
-        case CommandDecided(refusal=dict(refused), payment=about):
-            return Answer({}, {**refused, "payment_id": str(about)}, position, replayed)
+        case CommandDecided(refusal=dict(refused), payment=payment):
+            return Answer({}, {**refused, "payment_id": str(payment)}, position, replayed)
         case PaymentRefused(refusal=refused):
             told = {**refused, "payment_id": str(first.originator_id)}
             return Answer({}, told, position, replayed)
         case _:
-            assert payment is not None
-            body = payment_resource(payment, position) | {"balances": _balances(record)}
+            assert isinstance(about, Payment)
+            body = payment_resource(about, position) | {"balances": _balances(record)}
             return Answer(body, None, position, replayed)
 
 
@@ -116,9 +119,7 @@ def record_length(first: LedgerEvent) -> int:
 
 def _balances(record: Sequence[Recorded]) -> list[dict[str, Any]]:
     """Of every account concerned, right after the command."""
-    latest = {
-        event.account: event for _, event in record if isinstance(event, AccountEntry | AccountHold)
-    }
+    latest = {event.account: event for _, event in record if isinstance(event, _WITH_BALANCES)}
     return [
         {
             "account": event.account,

@@ -27,8 +27,9 @@ class Command(ABC):
         """The accounts it names."""
 
     @property
-    def payment_ids(self) -> Iterable[UUID]:
-        """The payments it is about: it is decided on their accounts too."""
+    def about(self) -> Iterable[UUID]:
+        """Streams of what else it names, payments or other subjects (domain/aggregate.py): it is
+        decided on the accounts that these are on too."""
         return ()
 
     @property
@@ -110,7 +111,7 @@ class PaymentCommand(Command):
         return ()
 
     @property
-    def payment_ids(self) -> Iterable[UUID]:
+    def about(self) -> Iterable[UUID]:
         return (self.payment,)
 
 

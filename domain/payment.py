@@ -8,7 +8,7 @@ from uuid import UUID
 
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import LedgerAggregate
+from domain.aggregate import Subject
 from domain.events import (
     Actor,
     LedgerEvent,
@@ -31,7 +31,7 @@ from domain.transitions import REFUSALS, TRANSITIONS, State, Step
 PaymentStep = PaymentCaptured | PaymentVoided | PaymentExpired | PaymentRefunded | PaymentCanceled
 
 
-class Payment(LedgerAggregate):
+class Payment(Subject):
     """Decides on copies, as Account does: what becomes of it is an event on its stream."""
 
     state: State
@@ -123,6 +123,12 @@ class Payment(LedgerAggregate):
     def accounts(self) -> set[str]:
         """Every account that it moves money of."""
         return {name for posting in self.postings for name in posting[:2]}
+
+    @property
+    def concerned(self) -> set[str]:
+        """Those and, until its time has come, the accounts of its conditions."""
+        waiting = self.scheduled
+        return self.accounts | {each.account for each in (waiting.conditions if waiting else ())}
 
     @property
     def waits(self) -> bool:
