@@ -1,111 +1,128 @@
-"""`tally bench`: how fast it is, and that its books are right."""
+"""`tally bench`: how fast it is, and that its books are right afterwards."""
 
-import secrets
-import statistics
-from collections import defaultdict
-from typing import Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
-import psycopg
+import msgspec
 import typer
 
-from api.cli.benching.jobs import Crew, Job
-from api.cli.benching.measuring import Measured, measure
-from api.cli.benching.own import Running, own_ledger
-from api.cli.benching.pgbench import Pgbench
-from api.cli.output import AsJson, CannotRun, out, print_json, table
-
-SCRIPTS = {"single spread": "spread", "single hot": "hot", "bulk": "bulk"}
+from api.bench.results import (
+    Results,
+    comparisons,
+    fallen,
+    read_results,
+    tables,
+    write_results,
+)
+from api.bench.rounds import Plan, on_own_ledger, on_product
+from api.bench.scenarios import SCENARIOS, Setup
+from api.cli.output import AsJson, CannotRun, answer_is_no, err, out, print_json, say
+from api.cli.product import find_product
+from api.cli.progress import steps_bar
 
 
 def bench(
-    scenario: Annotated[list[str] | None, typer.Option("--scenario")] = None,
-    workers: Annotated[bool, typer.Option("--workers/--no-workers")] = True,
-    pgbench: Annotated[bool, typer.Option("--pgbench/--no-pgbench")] = True,
-    seconds: Annotated[float, typer.Option(min=0.2)] = 4.0,
-    rounds: Annotated[int, typer.Option(min=1)] = 3,
-    connections: Annotated[int, typer.Option(min=1)] = 64,
-    accounts: Annotated[int, typer.Option(min=2)] = 10_000,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(help=f"May be given several times: {', '.join(SCENARIOS)}.  [default: all]"),
+    ] = None,
+    workers: Annotated[
+        bool,
+        typer.Option(
+            "--workers/--no-workers", help="With projections too, or the write path alone."
+        ),
+    ] = True,
+    one_commit: Annotated[
+        bool,
+        typer.Option(
+            "--one-commit/--no-one-commit", help="Beside it, the same without group commit."
+        ),
+    ] = True,
+    pgbench: Annotated[
+        bool,
+        typer.Option(
+            "--pgbench/--no-pgbench", help="Beside it, pgbench's TPC-B on the same server."
+        ),
+    ] = True,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Of each measurement.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Their median is told.")] = 3,
+    connections: Annotated[int, typer.Option(min=1, max=1000)] = 64,
+    accounts: Annotated[int, typer.Option(min=2, max=1_000_000)] = 10_000,
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", dir_okay=False, help="Writes the results there, as JSON."),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Results of an earlier --out: 1 where a ratio has fallen."
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="By how much of itself a ratio may fall.")
+    ] = 0.2,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="A product that nobody else uses, with TALLY_KEY and TALLY_ADMIN_KEY, in place of "
+            "one of its own that is gone afterwards. Its payments stay."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measures, on a ledger of its own that is gone afterwards."""
-    names = scenario or list(SCRIPTS)
-    found: dict[str, list[Measured]] = defaultdict(list)
-    tps: dict[int, list[float]] = defaultdict(list)
-    with own_ledger() as own:
-        with own.running(own.prepared, workers=True) as running:
-            opened = measure(
-                _job(running, accounts, "openings", 64, seconds=600), running.processes
-            )
-            if opened.answers != {"201": accounts + 1}:
-                raise CannotRun(f"accounts could not be opened: {dict(opened.answers)}")
-        other = Pgbench(own.server, own.owner_dsn(own.database())) if pgbench else None
-        store = own.dsn(own.database(like="tally"))
-        for _ in range(rounds):
-            if other:
-                for clients in (8, 32):
-                    tps[clients].append(other.rate(clients=clients, seconds=seconds).rate)
-            with own.running(store, workers=workers) as running:
-                for name in names:
-                    end = _end(store)
-                    many = 4 if name == "bulk" else connections
-                    job = _job(running, accounts, SCRIPTS[name], many, seconds=seconds)
-                    measured = measure(job, running.processes)
-                    found[name].append(measured)
-                    answers = measured.answers
-                    if set(answers) != {"201"} or _end(store) - end != 3 * answers["201"]:
-                        raise CannotRun(f"{dict(answers)} answers, {_end(store) - end} events")
-    t = max(statistics.median(rates) for rates in tps.values()) if tps else None
-    result: dict[str, Any] = {
-        "T": t,
-        "pgbench": {clients: statistics.median(rates) for clients, rates in tps.items()},
-        "scenarios": {
-            name: {
-                "rate": (rate := statistics.median(each.crews[0].rate for each in rounds_)),
-                "ratio": rate / t if t else None,
-                "p50_ms": statistics.median(each.crews[0].p50_ms for each in rounds_),
-                "p99_ms": statistics.median(each.crews[0].p99_ms for each in rounds_),
-                "cpu": {
-                    part: statistics.median(each.cpu[part] for each in rounds_)
-                    for part in rounds_[0].cpu
-                },
-            }
-            for name, rounds_ in found.items()
-        },
-    }
-    if as_json:
-        print_json(result)
-        return
-    numbers = ("rate/s", "of T", "p50, ms", "p99, ms")
-    shown = table("scenario", *numbers, "processors", numbers=numbers)
-    for name, each in result["scenarios"].items():
-        ratio = f"{each['ratio']:.2f}" if t else ""
-        cpu = ", ".join(f"{part} {share:.2f}" for part, share in each["cpu"].items())
-        shown.add_row(
-            name, f"{each['rate']:,.0f}", ratio, f"{each['p50_ms']:.1f}", f"{each['p99_ms']:.1f}",
-            cpu,
-        )  # fmt: skip
-    out.print(shown)
-    if t:
-        out.print(f"T = {t:,.0f} transactions/s of pgbench", result["pgbench"])
-
-
-def _job(running: Running, accounts: int, does: str, connections: int, *, seconds: float) -> Job:
-    product = running.product
-    opens = does == "openings"
-    return Job(
-        url=product.url,
-        key=product.key_of_admin() if opens else product.key,
-        run=secrets.token_hex(6),
-        prefix="bench:",
-        accounts=accounts,
-        crews=[Crew(does=does, connections=connections)],
-        warm_s=0 if opens else 1.0,
+    """Measures, and proves the books: 1 where they are wrong or a ratio has fallen."""
+    before = read_results(baseline) if baseline else None
+    setups = [Setup.ALONE]
+    setups += [Setup.ONE_COMMIT] if one_commit else []
+    setups += [Setup.WORKERS] if workers else []
+    plan = Plan(
+        scenarios=_known(scenario or SCENARIOS),
+        setups=setups if url is None else [Setup.GIVEN],
+        pgbench=pgbench and url is None,
         seconds=seconds,
+        rounds=rounds,
+        connections=connections,
+        accounts=accounts,
     )
+    with steps_bar(plan.steps) as step:
+        if url is None:
+            results = on_own_ledger(plan, step)
+        else:
+            results = on_product(plan, find_product(None, url), step)
+    if out_file:
+        write_results(results, out_file)
+    lower = fallen(results, before, tolerance) if before else []
+    if as_json:
+        print_json({**msgspec.to_builtins(results), "good": results.good, "fallen": lower})
+    else:
+        _show(results, lower)
+    if not results.good or lower:
+        raise answer_is_no()
 
 
-def _end(dsn: str) -> int:
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("SELECT coalesce(max(position), 0) FROM tally.events").fetchone()
-    assert row
-    return int(row[0])
+def _known(scenarios: Sequence[str]) -> Sequence[str]:
+    for name in scenarios:
+        if name not in SCENARIOS:
+            raise CannotRun(f"no scenario is called {name}: there are {', '.join(SCENARIOS)}")
+    return scenarios
+
+
+def _show(results: Results, lower: list[str]) -> None:
+    for each in tables(results):
+        out.print(each, "")
+    if results.T:
+        rates = ", ".join(f"{rate:,.0f} with {n} clients" for n, rate in results.pgbench.items())
+        out.print(f"T = {results.T:,.0f}/s: pgbench makes {rates}.")
+    for line in comparisons(results):
+        out.print(line)
+    for name, proof in results.books.items():
+        if proof.good:
+            out.print(f"[green]{name}: books right[/green], {proof.committed:,} events as answered")
+            continue
+        err.print(f"[red]{name}: books wrong[/red]")
+        say(f"{proof.answered:,} events by the answers, {proof.committed:,} committed")
+        for what in (*proof.differences, *proof.other_answers.items(), *proof.sums.items()):
+            say(f"  {what}")
+    for line in lower:
+        err.print("[red]fallen[/red]", line)

@@ -20,17 +20,25 @@ class Processes:
         self._parts = parts
         self._postgres = postgres
 
-    def used_s(self, **more: int) -> dict[str, float]:
-        """Seconds of processor each part has had so far; `more` are others, by name."""
+    def used_s(self, **others: int) -> dict[str, float]:
+        """Seconds of processor that each part and each other process has had so far."""
         if not _PROC.is_dir():
             return {}
-        used = {name: _used_s(pid) for name, pid in {**self._parts, **more}.items()}
+        used = {name: used_s(pid) for name, pid in {**self._parts, **others}.items()}
         if self._postgres is not None:
             used["postgres"] = _with_children_s(self._postgres)
         return used
 
 
-def _used_s(pid: int) -> float:
+def shares(
+    before: Mapping[str, float], after: Mapping[str, float], took_s: float
+) -> dict[str, float]:
+    """How many processors each part kept busy, on average, between two looks."""
+    return {name: (used - before[name]) / took_s for name, used in after.items()}
+
+
+def used_s(pid: int) -> float:
+    """Of one process so far, its threads included; 0 once it is gone."""
     fields = _stat(pid)
     return (int(fields[_UTIME]) + int(fields[_STIME])) / os.sysconf("SC_CLK_TCK") if fields else 0
 
@@ -39,7 +47,7 @@ def _with_children_s(pid: int) -> float:
     """Children that have ended count too: their parent has waited for them."""
     fields = _stat(pid)
     ended = sum(map(int, fields[_CUTIME : _CSTIME + 1])) / os.sysconf("SC_CLK_TCK")
-    return ended + _used_s(pid) + sum(map(_used_s, _children(pid)))
+    return ended + used_s(pid) + sum(map(used_s, _children(pid)))
 
 
 def _children(pid: int) -> list[int]:

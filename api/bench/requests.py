@@ -12,7 +12,7 @@ from itertools import chain, count, islice
 from typing import Final
 from urllib.parse import urlsplit
 
-from api.cli.benching.jobs import Crew, Job
+from api.bench.jobs import Job
 
 Script = Generator[bytes, bytes, None]
 
@@ -25,33 +25,30 @@ _ID: Final = b'"id":"'
 
 
 class Requests:
-    """Of one job: encodes what its crews send."""
+    """Encodes what the crew of that number sends."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, number: int) -> None:
         self._job = job
-        self._random = random.Random(job.run).random  # noqa: S311 (amounts, no secrets)
+        self._crew = job.crews[number]
+        self._run = f"{job.run}-{number}"
+        self._random = random.Random(self._run).random  # noqa: S311 (amounts, no secrets)
         self._numbers = count()
         self._host = urlsplit(job.url).netloc
         lasts_s = job.warm_s + job.seconds
         self._ahead = min(int(_ENCODED_A_SECOND * lasts_s), _ENCODED_AT_MOST)
 
-    def scripts(self, crew: Crew) -> Iterator[Script]:
+    def scripts(self) -> Iterator[Script]:
         """One for each connection."""
-        begin = SCRIPTS[crew.does](self)
-        return (begin() for _ in range(crew.connections))
+        begin = SCRIPTS[self._crew.does](self)
+        return (begin() for _ in range(self._crew.connections))
 
     def openings(self) -> Callable[[], Script]:
-        """Opens the accounts from `first` on, and the hot one."""
-        job = self._job
+        """Opens all accounts, which may owe as much as they like."""
         head = self._post("/v1/accounts")
-        names = chain(map(str, range(job.first, job.accounts)), ["hot"] if not job.first else [])
+        body = '{{"id":"{}{}","currency":"EUR","overdraft_limit":null}}'
         return _shared(
-            self._command(
-                head,
-                b'{"id":"%b%b","currency":"EUR","overdraft_limit":null}'
-                % (job.prefix.encode(), name.encode()),
-            )
-            for name in names
+            self._command(head, body.format(self._job.prefix, name).encode())
+            for name in chain(range(self._job.accounts), ["hot"])
         )
 
     def spread(self) -> Callable[[], Script]:
@@ -127,7 +124,7 @@ class Requests:
         )  # fmt: skip
 
     def _key(self) -> bytes:
-        return b"%b-%d" % (self._job.run.encode(), next(self._numbers))
+        return b"%b-%d" % (self._run.encode(), next(self._numbers))
 
     def _command(self, head: bytes, body: bytes) -> bytes:
         return _with_body(head + self._key() + b"\r\n", body)
@@ -144,6 +141,7 @@ class Requests:
 
     def _encoded(self, requests: Iterator[bytes], each: int = 1) -> Callable[[], Script]:
         """Connections take their requests from one supply, most of it made before the start."""
+        requests = islice(requests, self._crew.at_most)
         made = list(islice(requests, self._ahead // each + 1))
         return _shared(chain(made, requests))
 

@@ -1,6 +1,6 @@
 """A load that takes little of the machine it measures: HTTP/1.1 on bare sockets, no task a request.
 
-`python -m api.cli.benching.load` reads a Job from its standard input and does it.
+`python -m api.bench.load` reads a Job from its standard input and does it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-from api.cli.benching.jobs import BEGUN, ENDED, Crew, Done, Job
-from api.cli.benching.requests import Requests, Script
+from api.bench.jobs import BEGUN, ENDED, Crew, Done, Job
+from api.bench.requests import Requests, Script
 
 _TICK_S: Final = 0.001
 _LAST_ANSWERS_S: Final = 60.0
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length: "
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_GOOD_LINE: Final = b'{"status":201'
 _LINE: Final = re.compile(rb'^\{"status":(\d{3})', re.MULTILINE)
 
 
@@ -60,6 +61,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        self._tally.part(data)
         if self._begun or not _whole(data):
             self._begun += data
             if not _whole(self._begun):
@@ -98,15 +100,22 @@ class _Tally:
         self._by_the_line = by_the_line
         self._answers: Counter[bytes] = Counter()
         self._waits: list[float] = []
-        self._began = self._good_before = 0.0
-        self._measured = 0.0, 0.0
+        self._measured: list[float] = []
+        self._good = self._good_before = 0
+        self._began = self._rate = 0.0
 
     def add(self, answer: bytes, since: float) -> None:
         self._waits.append(perf_counter() - since)
         if self._by_the_line and answer.startswith(b"HTTP/1.1 200"):
             self._answers.update(_LINE.findall(answer))
-        else:
-            self._answers[answer[9:12]] += 1
+            return
+        self._answers[answer[9:12]] += 1
+        self._good += answer[9:10] == b"2"
+
+    def part(self, data: bytes) -> None:
+        """Of a bulk's answer: lines count when they come, not when they are all there."""
+        if self._by_the_line:
+            self._good += data.count(_GOOD_LINE)
 
     def begin(self) -> None:
         self._waits.clear()
@@ -114,30 +123,24 @@ class _Tally:
         self._began = perf_counter()
 
     def end(self) -> None:
-        self._measured = self._good - self._good_before, perf_counter() - self._began
-        self._waits, waits = [], self._waits
-        self._sorted = sorted(waits)
+        self._rate = (self._good - self._good_before) / (perf_counter() - self._began)
+        self._measured, self._waits = sorted(self._waits), []
 
     def done(self, does: str) -> Done:
-        good, seconds = self._measured
         return Done(
             does=does,
             answers={status.decode(): times for status, times in self._answers.items()},
-            rate=good / seconds,
-            requests=len(self._sorted),
+            rate=self._rate,
+            requests=len(self._measured),
             p50_ms=self._percentile_ms(0.5),
             p99_ms=self._percentile_ms(0.99),
             p999_ms=self._percentile_ms(0.999),
             longest_ms=self._percentile_ms(1),
         )
 
-    @property
-    def _good(self) -> int:
-        return sum(times for status, times in self._answers.items() if status < b"300")
-
-    def _percentile_ms(self, share: float) -> float:
-        waits = self._sorted
-        return 1000 * waits[min(int(share * len(waits)), len(waits) - 1)] if waits else 0.0
+    def _percentile_ms(self, share: float) -> float | None:
+        waits = self._measured
+        return 1000 * waits[min(int(share * len(waits)), len(waits) - 1)] if waits else None
 
 
 class _Crew:
@@ -145,7 +148,7 @@ class _Crew:
 
     def __init__(self, crew: Crew, requests: Requests) -> None:
         self._crew = crew
-        self._scripts = requests.scripts(crew)
+        self._scripts = requests.scripts()
         self._over = False
         self.tally = _Tally(by_the_line=crew.does == "bulk")
         self._connections: list[_Connection] = []
@@ -225,8 +228,10 @@ async def _do(job: Job, tell: Callable[[bytes], None]) -> list[Done]:
     at = urlsplit(job.url)
     assert at.hostname
     assert at.port
-    requests = Requests(job)
-    crews = [(_PacedCrew if crew.a_second else _Crew)(crew, requests) for crew in job.crews]
+    crews = [
+        (_PacedCrew if crew.a_second else _Crew)(crew, Requests(job, number))
+        for number, crew in enumerate(job.crews)
+    ]
     # Nothing of ours makes cycles, and a collection would be taken for a slow answer.
     gc.freeze()
     gc.disable()

@@ -14,6 +14,8 @@ class Crew(msgspec.Struct, frozen=True, kw_only=True):
     a_second: float | None = None
     """Requests in all, each at its time whatever became of those before (an open loop); without
     it each connection sends its next request once the last one is answered (a closed loop)."""
+    at_most: int | None = None
+    """Requests in all; without it as many as there is time for."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,8 +31,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     warm_s: float
     """How long to go on before it counts."""
     seconds: float
-    first: int = 0
-    """Number of the first account that is opened, where accounts are."""
     lines: int = 1_000
     """Payments in one body of a bulk."""
     payments: list[str] = []
@@ -46,10 +46,11 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     """Commands or reads a second that were answered well."""
     requests: int
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
-    longest_ms: float
+    """Answered in that time; without any there are no percentiles of how long one took."""
+    p50_ms: float | None
+    p99_ms: float | None
+    p999_ms: float | None
+    longest_ms: float | None
 
 
 BEGUN = b"begun\n"
