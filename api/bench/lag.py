@@ -35,12 +35,13 @@ class Seen(NamedTuple):
         """When it was first seen at that position or past it."""
         return self.at[bisect_left(self.position, wanted)]
 
-    def after_ms(self, first: Seen, *, start: int) -> list[float]:
-        """How much later than `first` it had each event after `start`, as far as it has them."""
+    def after_ms(self, first: Seen) -> list[float]:
+        """How much later than `first` it had each event that came meanwhile, as far as it has
+        them."""
         last = min(self.position[-1], first.position[-1])
         return [
             (self.since(number) - first.since(number)) * 1000
-            for number in range(max(start, first.position[0]) + 1, last + 1)
+            for number in range(first.position[0] + 1, last + 1)
         ]
 
 

@@ -86,7 +86,7 @@ class Bench:
         if case.setup in (Setup.WORKERS, Setup.GIVEN):
             measured = measured._replace(behind_s=self.caught_up_s())
         if watched is not None:
-            lags = watched.read_models.after_ms(watched.stored, start=0)
+            lags = watched.read_models.after_ms(watched.stored)
             measured = measured._replace(lag_ms=percentiles_ms(lags))
         return measured
 
