@@ -171,6 +171,10 @@ class _Crew:
     async def ended(self) -> None:
         await asyncio.gather(*(connection.ended for connection in self._connections))
 
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
     def done(self) -> Done:
         return self.tally.done(self._crew.does)
 
@@ -224,7 +228,9 @@ class _PacedCrew(_Crew):
             self._idle.append(connection)
 
 
-async def _do(job: Job, tell: Callable[[bytes], None]) -> list[Done]:
+async def do(job: Job, tell: Callable[[bytes], None]) -> list[Done]:
+    """One Done for each crew. Raises OSError where a connection breaks, TimeoutError where a
+    request stays unanswered."""
     at = urlsplit(job.url)
     assert at.hostname
     assert at.port
@@ -232,25 +238,26 @@ async def _do(job: Job, tell: Callable[[bytes], None]) -> list[Done]:
         (_PacedCrew if crew.a_second else _Crew)(crew, Requests(job, number))
         for number, crew in enumerate(job.crews)
     ]
-    # Nothing of ours makes cycles, and a collection would be taken for a slow answer.
-    gc.freeze()
-    gc.disable()
-    for crew in crews:
-        await crew.connect(at.hostname, at.port)
-    for crew in crews:
-        crew.start()
-    ended = asyncio.gather(*(crew.ended() for crew in crews))
-    await _unless_ended(ended, job.warm_s)
-    for crew in crews:
-        crew.tally.begin()
-    tell(BEGUN)
-    await _unless_ended(ended, job.seconds)
-    for crew in crews:
-        crew.tally.end()
-        crew.stop()
-    tell(ENDED)
-    async with asyncio.timeout(_LAST_ANSWERS_S):
-        await ended
+    try:
+        for crew in crews:
+            await crew.connect(at.hostname, at.port)
+        for crew in crews:
+            crew.start()
+        ended = asyncio.gather(*(crew.ended() for crew in crews))
+        await _unless_ended(ended, job.warm_s)
+        for crew in crews:
+            crew.tally.begin()
+        tell(BEGUN)
+        await _unless_ended(ended, job.seconds)
+        for crew in crews:
+            crew.tally.end()
+            crew.stop()
+        tell(ENDED)
+        async with asyncio.timeout(_LAST_ANSWERS_S):
+            await ended
+    finally:
+        for crew in crews:
+            crew.close()
     return [crew.done() for crew in crews]
 
 
@@ -267,7 +274,9 @@ def _tell(line: bytes) -> None:
 
 def main() -> None:
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    _tell(msgspec.json.encode(uvloop.run(_do(job, _tell))) + b"\n")
+    # Nothing of ours makes cycles, and a collection would be taken for a slow answer.
+    gc.disable()
+    _tell(msgspec.json.encode(uvloop.run(do(job, _tell))) + b"\n")
 
 
 if __name__ == "__main__":

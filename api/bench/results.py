@@ -102,7 +102,8 @@ def _row(
         connections=crew.connections,
         rate=rate,
         rates=rates,
-        ratio=rate / reference if reference else None,
+        # How much is asked of an open loop says nothing of the machine.
+        ratio=rate / reference if reference and not crew.a_second else None,
         p50_ms=_median(each.p50_ms for each in crews),
         p99_ms=_median(each.p99_ms for each in crews),
         p999_ms=_median(each.p999_ms for each in crews),
@@ -196,7 +197,14 @@ def comparisons(results: Results) -> list[str]:
             )
         if row.lag_p99_ms is not None:
             found.append(
-                f"{scenario}: in all read models after {_told(row.lag_p50_ms, 1)} ms (p50), "
-                f"{_told(row.lag_p99_ms, 1)} ms (p99)"
+                f"{scenario}, {row.rate:,.0f} payments/s: in all read models after "
+                f"{_told(row.lag_p50_ms, 1)} ms (p50), {_told(row.lag_p99_ms, 1)} ms (p99)"
             )
+    behind = [row for row in results.rows if row.behind_s is not None]
+    if behind:
+        worst = max(behind, key=lambda row: row.behind_s or 0)
+        found.append(
+            f"read models had the rest {worst.behind_s:.2f} s after a load's end at most "
+            f"({worst.scenario})"
+        )
     return found
