@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+LINES: Final = 1_000
 
 
 class Crew(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     warm_s: float
     """How long to go on before it counts."""
     seconds: float
-    lines: int = 1_000
+    lines: int = LINES
     """Payments in one body of a bulk."""
     payments: list[str] = []
     """Ids that may be read."""

@@ -16,7 +16,7 @@ import msgspec
 
 from api.bench.books import Books
 from api.bench.cpu import Processes, shares
-from api.bench.jobs import BEGUN, ENDED, Crew, Done, Job
+from api.bench.jobs import BEGUN, ENDED, LINES, Crew, Done, Job
 from api.bench.lag import percentiles_ms, watching
 from api.bench.scenarios import Case, Setup
 from api.cli.client import connected
@@ -75,8 +75,9 @@ class Bench:
     def warm_up(self) -> None:
         self._load([Crew(does="spread", connections=_OPENERS)], 0, _FIRST_WARM_S)
 
-    def fill(self, bodies: int) -> None:
-        """Bulks, whatever time they take."""
+    def fill(self, payments: int) -> None:
+        """So many and a few more, in bulks, whatever time they take."""
+        bodies = payments // LINES + 1
         self._load([Crew(does="bulk", connections=_FILLERS, at_most=bodies)], 0, _FILLING_S)
 
     def measure(self, case: Case, *, dsn: str | None) -> Measured:

@@ -15,8 +15,8 @@ from api.bench.results import Row
 from api.bench.scenarios import REBUILD, REPLAY
 from api.cli.output import CannotRun
 
-BODIES: Final = 50
-"""Of a bulk each, of payments that are read again."""
+PAYMENTS_AN_ACCOUNT: Final = 5
+"""Of those that are read again."""
 _READ_AGAIN: Final = ("balances", "statements", "payments")
 _REBUILT: Final = "balances"
 _WITHIN_S: Final = 120.0

@@ -16,7 +16,7 @@ from api.bench.machine import file_system, machine
 from api.bench.measuring import Bench, Measured, ask
 from api.bench.own import OwnLedger, Running, own_ledger
 from api.bench.pgbench import Pgbench
-from api.bench.replays import BODIES, rebuilt, replayed
+from api.bench.replays import PAYMENTS_AN_ACCOUNT, rebuilt, replayed
 from api.bench.results import Results, Row, rows_of
 from api.bench.scenarios import REBUILD, REPLAY, Case, Setup, cases
 from api.cli.product import Product
@@ -164,7 +164,7 @@ class _OwnRun:
         store = self._copied("what is read again")
         self._others.append(store)
         with self._own.running(store.dsn, workers=False) as running:
-            self._bench(running, store.books).fill(BODIES)
+            self._bench(running, store.books).fill(PAYMENTS_AN_ACCOUNT * self._plan.accounts)
         reference = self.found.reference
         if REPLAY in self._plan.scenarios:
             self.found.again.append(replayed(self._own, store.dsn, reference))
