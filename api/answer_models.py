@@ -251,6 +251,22 @@ class Timeline(ListAnswer):
     items: list[TimelineItem]
 
 
+class QrRead(Answer):
+    """The members beside `kind` are those of its kind; the others are not there."""
+
+    kind: Literal["emvco", "url", "pay_code"]
+    fields: dict[str, str | dict[str, str]] | None = Field(
+        None, description="Of `emvco`: every field by its id, a template as its own fields"
+    )
+    currency: Currency | None = Field(None, description="Of `emvco`; null where none is known")
+    amount: Minor | None = Field(None, description="Of `emvco`; null where the payer chooses")
+    token: str | None = Field(None, description="Of `url`: the payment request's")
+
+
+class CodeRead(Answer):
+    code: str = Field(pattern="^[0-9]{24}$")
+
+
 class Lag(Answer):
     position: Position
     lag: int = Field(description="Positions behind the end of the store")

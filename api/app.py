@@ -23,9 +23,11 @@ from api.problems import Problem
 from api.request_ids import request_id_of
 from api.routes import (
     account_commands,
+    account_qr,
     accounts,
     balances,
     bulk,
+    decoding,
     events,
     health,
     holds,
@@ -40,6 +42,7 @@ from application.ports import StoreUnavailable
 ROUTERS: tuple[APIRouter, ...] = (
     account_commands.router,
     accounts.router,
+    account_qr.router,
     payment_commands.router,
     bulk.router,
     payments.router,
@@ -47,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     holds.router,
     statements.router,
     trial_balance.router,
+    decoding.router,
     events.router,
     health.router,
 )

@@ -23,6 +23,8 @@ from application.snapshots import Snapshots
 from application.writer import Writer
 from infrastructure import reconcile as reconciling
 from infrastructure.announced_end import AnnouncedEnd
+from infrastructure.carriers.decoders import Decoders
+from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.connections import ReadPool
 from infrastructure.due_payments import DuePaymentsReadModel
 from infrastructure.event_log import EventLog
@@ -68,6 +70,7 @@ def compose(
     settings: Settings,
     *,
     dsn: str,
+    url: str,
     key_hashes: KeyHashes,
     stopping: asyncio.Event,
     clock: Clock = clock,
@@ -76,8 +79,9 @@ def compose(
 ) -> FastAPI:
     """The app on the store of that DSN (as tally_app); its parts start and end with its lifespan.
 
-    `key_hashes` gives the keyed hashes an API key may be stored under; `stopping` is set when the
-    process begins to end; without `sweeps` nothing is done that nobody asks for.
+    `url` is where the API will be; `key_hashes` gives the keyed hashes an API key may be stored
+    under; `stopping` is set when the process begins to end; without `sweeps` nothing is done that
+    nobody asks for.
     """
     metrics = Metrics()
 
@@ -113,6 +117,8 @@ def compose(
                 sweeper = Sweeper(due, writer.submit, clock=clock)
                 sweeper.start()
                 stack.callback(sweeper.stop)
+            decoders = Decoders()
+            stack.push_async_callback(decoders.stop)
             yield Parts(
                 ledger=settings.ledger,
                 clock=clock,
@@ -122,6 +128,11 @@ def compose(
                 reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),
                 keys=_key_ring(KeyLookup(for_keys, key_hashes)),
                 metrics=metrics,
+                public_url=settings.public_url or url,
+                shop_qr=ShopQr(
+                    country=settings.qr_country, city=settings.qr_city, mcc=settings.qr_mcc
+                ),
+                decoders=decoders,
                 stopping=stopping,
             )
 

@@ -23,6 +23,7 @@ _TAGS: Final = [
     {"name": "payments", "description": "Move money, and read what became of it"},
     {"name": "balances", "description": "What is posted, pending and available, now and then"},
     {"name": "statements", "description": "An account's entries over a period"},
+    {"name": "carriers", "description": "Read what a QR code, a sound or an NFC tag carries"},
     {"name": "events", "description": "The history itself, for auditors"},
     {"name": "operations", "description": "Whether all is well"},
 ]

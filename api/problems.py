@@ -61,7 +61,9 @@ STATUS: Final[dict[str, int]] = {
     "max_balance_exceeded": 422,
     "balance_overflow": 422,
     "limit_exceeded": 422,
+    "amount_not_representable": 422,
     "internal": 500,
+    "carrier_unavailable": 501,
     "overloaded": 503,
     "not_caught_up": 503,
     "store_unavailable": 503,
@@ -90,6 +92,10 @@ DETAILS: Final[dict[str, str]] = {
         "Something failed here. What became of a command is unknown: send it again with the same "
         "key, and tell the operator the request_id if it stays."
     ),
+    "amount_not_representable": (
+        "A QR code has room for 13 characters of amount; show the request's `url` instead."
+    ),
+    "carrier_unavailable": "Sound is not installed here; use another carrier.",
     "overloaded": "Nothing was done; send the request again after Retry-After seconds.",
     "not_caught_up": (
         "The read model has not come to this position; ask again, or wait longer by "

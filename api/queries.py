@@ -50,6 +50,7 @@ Position = Annotated[
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_POSITION}),
 ]
 Day = Annotated[Date, Field(le=LAST_DAY)]
+QrForm = Literal["svg", "png", "text"]
 Prefix = Annotated[str, Field(pattern=PREFIX, description="What the account's id begins with")]
 Account = Annotated[str, Field(pattern=ACCOUNT_ID)]
 
@@ -97,6 +98,10 @@ class AccountsQuery(Page):
     prefix: Prefix | None = None
     status: Literal["open", "frozen", "closed"] | None = None
     currency: Currency | None = None
+
+
+class QrQuery(Read):
+    as_: QrForm = Field("svg", alias="as", description="`text` is what is in the code")
 
 
 class BalanceQuery(AsOf, Read):
