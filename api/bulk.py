@@ -16,6 +16,7 @@ from api.codes import Asked, asked_payment, payment_command
 from api.commands import REPLAYED, UNANSWERED, accepted, actor_of, command_id, refused
 from api.operations import LINES
 from api.parts import parts_of
+from api.payment_parser import plain_payment
 from api.problems import Problem, body_error, invalid
 from api.request_ids import request_id_of
 from api.requests import (
@@ -94,9 +95,14 @@ def _understood(request: Request, line: bytes, *, dry_run: bool) -> Understood:
     """The same request as POST /v1/payments with the line's other members. Raises Problem."""
     if len(line) > MAX_BODY_BYTES:
         raise too_large(MAX_BODY_BYTES)
-    members = parsed(line)
-    key = members.pop("idempotency_key", None)
-    asked = asked_payment(members)
+    plain = plain_payment(line)
+    if plain is None:
+        members = parsed(line)
+        key: Any = members.pop("idempotency_key", None)
+        asked = asked_payment(members)
+    else:
+        order, meaning, key = plain
+        asked = Asked(order, meaning)
     id = uuid4() if dry_run and key is None else command_id(request, _key(key))
     return Understood(asked, id)
 

@@ -8,30 +8,32 @@ from api.orders import order_by_code, order_of
 from api.parts import Parts
 from api.requests import understood
 from application.commands import MakePayment, ShownCode
+from domain.order import PaymentOrder
 
 
 class Asked(NamedTuple):
     """A payment as its members ask for it."""
 
-    body: PaymentBody | PaymentByCodeBody
-    meaning: bytes
-    """The fingerprint of the request."""
+    order: PaymentOrder
+    fingerprint: bytes
+    code: str | None = None
+    """That names whom it debits; None where the order does."""
 
 
 def asked_payment(sent: dict[str, Any]) -> Asked:
     """The members of POST /v1/payments, as one or the other model has them. Raises Problem."""
     if sent.get("pay_code") is None:
-        return Asked(*understood(sent, PaymentBody, "POST", "/v1/payments"))
-    return Asked(*understood(sent, PaymentByCodeBody, "POST", "/v1/payments"))
+        body, meaning = understood(sent, PaymentBody, "POST", "/v1/payments")
+        return Asked(order_of(body), meaning)
+    by_code, meaning = understood(sent, PaymentByCodeBody, "POST", "/v1/payments")
+    return Asked(order_by_code(by_code), meaning, by_code.pay_code)
 
 
 async def payment_command(asked: Asked, parts: Parts, **identity: Any) -> MakePayment:
     """The command, in which a code has become what it may be of. Raises StoreUnavailable."""
-    body, meaning = asked
-    if isinstance(body, PaymentBody):
-        return MakePayment(**identity, fingerprint=meaning, order=order_of(body))
-    shown = await _shown(body.pay_code, parts)
-    return MakePayment(**identity, fingerprint=meaning, order=order_by_code(body), shown=shown)
+    order, fingerprint, code = asked
+    shown = None if code is None else await _shown(code, parts)
+    return MakePayment(**identity, fingerprint=fingerprint, order=order, shown=shown)
 
 
 async def _shown(text: str, parts: Parts) -> ShownCode:

@@ -9,7 +9,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import RootModel
 from pydantic.json_schema import models_json_schema
 
-from api import answer_models, code_models, models, payment_request_models
+from api import answer_models, code_answer_models, code_models, models, payment_request_models
 from api.requests import RequestBody
 
 _DESCRIPTION: Final = """\
@@ -80,7 +80,8 @@ def _restore(operation: dict[str, Any], declared: RouteContext) -> None:
 def _schemas() -> dict[str, Any]:
     answers = [
         model
-        for model in vars(answer_models).values()
+        for where in (answer_models, code_answer_models)
+        for model in vars(where).values()
         if isinstance(model, type)
         and issubclass(model, answer_models.Answer)
         and model not in (answer_models.Answer, answer_models.ListAnswer)

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import code_examples, paths
-from api.answer_models import Device, DeviceMade
 from api.answers import answered, read
 from api.auth import PAYS, READS
+from api.code_answer_models import Device, DeviceMade
 from api.code_models import DeviceBody
 from api.commands import REPLAYED, carry_out, decided, identity
 from api.models import EmptyBody

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import code_examples, paths
-from api.answer_models import PayCode, PayCodeMade
 from api.answers import answered, read
 from api.auth import PAYS, READS, caller_of
+from api.code_answer_models import PayCode, PayCodeMade
 from api.code_models import PayCodeBody
 from api.commands import REPLAYED, decided, identity
 from api.operations import operation

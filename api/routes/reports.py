@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import code_examples
-from api.answer_models import CarriersReport
 from api.answers import read
 from api.auth import READS
+from api.code_answer_models import CarriersReport
 from api.operations import operation
 from api.parts import parts_of
 from api.queries import ReportQuery

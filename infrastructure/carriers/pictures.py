@@ -87,7 +87,7 @@ def _grey(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     elif image.mode == "I;16":
-        image = image.point(lambda value: value / 256).convert("L")
+        image = image.point(lambda value: value / 256)  # `convert` would cut off what is above 255
     return image.convert("L")
 
 

@@ -39,6 +39,15 @@ def test_fields_that_nobody_knows_stay_in_their_place() -> None:
     assert build(parse(text)) == text
 
 
+def test_a_field_is_a_template_or_a_text_by_its_number() -> None:
+    templates = {*range(26, 52), 62, 64, *range(80, 100)}
+    for number in {*range(2, 100)} - {52, 53, 54, 58, 63}:
+        field = f"{number:02}"
+        assert parse(with_crc(f"000201{field}050001x"))[field] == (
+            {"00": "x"} if number in templates else "0001x"
+        )
+
+
 @pytest.mark.parametrize("at", range(len(PIX_STATIC)))
 def test_any_other_character_anywhere_is_refused(at: int) -> None:
     for other in ("0", "9", "Z", "é"):
@@ -60,8 +69,10 @@ def test_a_text_that_is_cut_is_refused(end: int) -> None:
         "5802TH000201",  # which isn't the first
         "000202",  # another format
         "0002015802TH5802TH",  # a field twice
-        "0002010100",  # an empty field
+        "000201" + "6500",  # an empty field
         "000201" + "2600",  # an empty template
+        "000201" + "2604" + "0000",  # an empty field in one
+        "000201" + "2607" + "0010abc",  # one that ends before its field
         "000201" + "2603abc",  # a template that isn't one
         "000201" + "260800000001",  # whose length is beyond it
         "000201" + "2610" + "0001a0001b",  # with a field twice
@@ -78,6 +89,7 @@ def test_a_text_that_is_cut_is_refused(end: int) -> None:
         "000201" + "5203411",
         "000201" + "6304ABCD",  # a CRC before the CRC
         "000201" + "²²" + "01a",
+        "000201" + "٦٥" + "01a",
         "000201" + "01" + "²²" + "11",
         "0002015902\ud800a",
         "000201" + "".join(f"{n}99{'x' * 99}" for n in range(65, 70)),  # 527 characters
