@@ -45,17 +45,24 @@ class Client:
         self._product = product
         self._bearer = f"Bearer {product.key}"
 
-    async def send(self, path: str, key: str, body: bytes, *, as_admin: bool = False) -> Reply:
+    async def send(
+        self,
+        path: str,
+        key: str | None,
+        body: bytes,
+        *,
+        as_admin: bool = False,
+        media_type: str = "application/json",
+    ) -> Reply:
         """Sends a command until it is decided: no answer, 429 and 5xx are sent again.
 
-        The key makes that safe. Raises CannotRun where it stays undecided for `retry_for_s`.
+        The key makes that safe; what records nothing has none. Raises CannotRun where it stays
+        undecided for `retry_for_s`.
         """
         bearer = f"Bearer {self._product.key_of_admin()}" if as_admin else self._bearer
-        headers = {
-            "Authorization": bearer,
-            "Idempotency-Key": key,
-            "Content-Type": "application/json",
-        }
+        headers = {"Authorization": bearer, "Content-Type": media_type}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         url = self._url(path)
         patience = _Patience(self._root, self._retry_for_s)
         while True:
@@ -180,7 +187,7 @@ async def connected(
 
 
 def _is_decided(status: int) -> bool:
-    return status < 500 and status != 429
+    return (status < 500 and status != 429) or status == 501
 
 
 def _code(content: bytes) -> str:
