@@ -18,6 +18,8 @@ _BARCODE_SCALE: Final = 4
 
 _HEADER: Final = struct.Struct(">8sI4sII")
 """Of a PNG: its signature, length and name of the first chunk, width and height."""
+_BROKEN: Final = (OSError, ValueError, SyntaxError, IndexError, AssertionError)
+"""As pillow says that a PNG is broken, and what it overlooks in some that are."""
 _PNG: Final = (b"\x89PNG\r\n\x1a\n", b"IHDR")
 
 
@@ -71,7 +73,7 @@ def _read(content: bytes, formats: list[zxingcpp.BarcodeFormat]) -> list[str]:
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             pixels = _grey(image)
-    except (OSError, ValueError, SyntaxError):  # as pillow says that a PNG is broken
+    except _BROKEN:
         return []
     codes = zxingcpp.read_barcodes(
         pixels, zxingcpp.BarcodeFormats(formats), text_mode=zxingcpp.TextMode.Plain
@@ -85,7 +87,7 @@ def _grey(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     elif image.mode == "I;16":
-        image = image.point(lambda value: value / 256).convert("L")
+        image = image.point(lambda value: value / 256)  # `convert` would cut off what is above 255
     return image.convert("L")
 
 

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from infrastructure.carriers import decoders
 from infrastructure.carriers.decoders import PROCESSES, Decoders
 from infrastructure.carriers.nfc import ndef_message, read_ndef
 from infrastructure.carriers.pictures import qr_png, read_qr
-from tests.fixtures.fix_carriers import a_code
+from tests.fixtures.fix_carriers import a_code, decoding_processes
 
 MISCHIEF = """
 import ctypes, os, time
@@ -48,31 +47,17 @@ async def running() -> AsyncIterator[Decoders]:
         await made.stop()
 
 
-def children() -> set[int]:
-    """Processes of ours that read files."""
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-            command = (status.parent / "cmdline").read_bytes()
-        except (OSError, ValueError):
-            continue
-        if parent == os.getpid() and b"infrastructure.carriers.decoder" in command:
-            found.add(int(status.parent.name))
-    return found
-
-
 def test_processes_are_few_are_used_again_and_end_with_us() -> None:
     async def script() -> None:
         async with running() as made:
-            assert children() == set()
+            assert decoding_processes() == set()
             reads = [made.read(read_qr, qr_png(a_code(n))) for n in range(8)]
             assert await asyncio.gather(*reads) == [[a_code(n)] for n in range(8)]
-            first = children()
+            first = decoding_processes()
             assert len(first) == PROCESSES
             assert await made.read(read_ndef, ndef_message(a_code())) == [a_code()]
-            assert children() == first
-        assert children() == set()
+            assert decoding_processes() == first
+        assert decoding_processes() == set()
 
     asyncio.run(script())
 
@@ -81,11 +66,11 @@ def test_one_that_was_killed_meanwhile_is_replaced() -> None:
     async def script() -> None:
         async with running() as made:
             await made.read(read_ndef, ndef_message(a_code()))
-            (process,) = children()
+            (process,) = decoding_processes()
             os.kill(process, signal.SIGKILL)
             await asyncio.sleep(0.5)
             assert await made.read(read_ndef, ndef_message(a_code())) == [a_code()]
-            assert children() != {process}
+            assert decoding_processes() != {process}
 
     asyncio.run(script())
 

@@ -18,16 +18,13 @@ from infrastructure.carriers.sound import wav
 from tests.fixtures import fix_carriers as seen
 from tests.fixtures.fix_api import Api, an_api
 from tests.fixtures.fix_carriers import a_code, recording, samples, silence
+from tests.fixtures.fix_emvco import PIX_STATIC as PIX
 from tests.fixtures.fix_postgres import Cluster
 
 PNG = "image/png"
 WAV = "audio/wav"
 NDEF = "application/octet-stream"
 MIB = 1024 * 1024
-PIX = (
-    "00020126580014br.gov.bcb.pix0136123e4567-e12b-12d1-a456-4266554400005204000053039865802BR"
-    "5913Fulano de Tal6008BRASILIA62070503***63041D3D"
-)
 PUBLIC_URL = "https://pay.example/tills"
 TOKEN = "h3bW0k2mQx8L6r9TzA1cVg"
 

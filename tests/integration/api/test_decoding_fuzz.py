@@ -16,11 +16,9 @@ from infrastructure.carriers.nfc import ndef_message, read_ndef
 from infrastructure.carriers.pictures import barcode_png, qr_png, read_qr, read_qr_or_barcode
 from infrastructure.carriers.sound import read_wav, wav
 from tests.fixtures.fix_api import Api
-from tests.fixtures.fix_carriers import a_code
+from tests.fixtures.fix_carriers import a_code, decoding_processes
+from tests.fixtures.fix_emvco import PUBLISHED, fuzzed
 from tests.fixtures.fix_fuzz import png_with_mistakes, wav_with_mistakes, with_mistakes
-from tests.integration.test_decoders import children
-from tests.unit.carriers.test_emvco import PUBLISHED
-from tests.unit.carriers.test_emvco_fuzz import fuzzed
 
 PNG = "image/png"
 CODES = [a_code(number) for number in range(5)]
@@ -61,9 +59,9 @@ def test_a_fuzzed_file_is_refused_or_has_a_code(
     times = scaled(10_000)
     told: Counter[int] = Counter()
     before = peak_mib("self")
-    send(0)
-    processes = children()
     with ThreadPoolExecutor(2) as senders:
+        list(senders.map(send, range(20)))
+        processes = decoding_processes()
         for seed, answer in enumerate(senders.map(send, range(times))):
             told[answer.status_code] += 1
             match answer.status_code:
@@ -75,9 +73,11 @@ def test_a_fuzzed_file_is_refused_or_has_a_code(
                 case other:
                     pytest.fail(f"{other} to the file of seed {seed}")
     assert told[400] > times / 10
-    peak = max(map(peak_mib, children()))
+    peak = max(map(peak_mib, decoding_processes()))
     figure(f"{carrier}: files read, of {times:,} fuzzed", told[200])
-    figure(f"{carrier}: processes that ended over a file", len(children() - processes))
+    figure(
+        f"{carrier}: processes that ended over a file, of 2", len(processes - decoding_processes())
+    )
     figure(f"{carrier}: most memory of a process that decodes, MiB", peak)
     figure(f"{carrier}: what the API's process grew by, MiB", peak_mib("self") - before)
     assert peak < MAX_MEMORY / 2**20 / 2

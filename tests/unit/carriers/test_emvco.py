@@ -14,53 +14,7 @@ from infrastructure.carriers.emvco import (
     currency,
     parse,
 )
-
-SPECIFICATION = (
-    "00020101021229300012D156000000000510A93FO3230Q31280012D15600000001030812345678520441115802CN"
-    "5914BEST TRANSPORT6007BEIJING64200002ZH0104最佳运输0202北京540523.72530315655020162330304123"
-    "40603***0708A60086670902ME91320016A0112233449988770708123456786304A13A"
-)
-"""The sample of the specification itself (EMVCo, Merchant-Presented Mode 1.1, annex A)."""
-
-PIX_STATIC = (
-    "00020126580014br.gov.bcb.pix0136123e4567-e12b-12d1-a456-4266554400005204000053039865802BR"
-    "5913Fulano de Tal6008BRASILIA62070503***63041D3D"
-)
-"""Banco Central do Brasil, Manual de Padrões para Iniciação do Pix, 2.6.3."""
-
-PIX_BR_CODE = (
-    "00020104141234567890123426660014BR.GOV.BCB.PIX014466756C616E6F32303139406578616D706C652E63"
-    "6F6D27300012BR.COM.OUTRO011001234567895204000053039865406123.455802BR5915NOMEDORECEBEDOR"
-    "6008BRASILIA61087007490062530515RP12345678-201950300017BR.GOV.BCB.BRCODE01051.0.080450014"
-    "BR.GOV.BCB.PIX0123PADRAO.URL.PIX/0123ABCD81390012BR.COM.OUTRO01190123.ABCD.3456.WXYZ6304EB76"
-)
-"""Banco Central do Brasil, Manual do BR Code: two accounts, and templates of others."""
-
-PROMPTPAY_PHONE = "00020101021129370016A000000677010111011300668012345675802TH530376463046197"
-PROMPTPAY_ID = "00020101021129370016A000000677010111021311111111111115802TH530376463047B5A"
-PROMPTPAY_AMOUNT = (
-    "00020101021229370016A000000677010111011300660000000005802TH530376454044.226304E469"
-)
-"""dtinth/promptpay-qr, index.test.js: the library that most of Thailand's programs use."""
-
-PUBLISHED = {
-    SPECIFICATION: ("CNY", 2372),
-    PIX_STATIC: ("BRL", None),
-    PIX_BR_CODE: ("BRL", 12345),
-    PROMPTPAY_PHONE: ("THB", None),
-    PROMPTPAY_ID: ("THB", None),
-    PROMPTPAY_AMOUNT: ("THB", 422),
-}
-
-
-def with_crc(text: str) -> str:
-    """The text with the CRC that it needs, one that shows every wrong length inside."""
-    crc = 0xFFFF
-    for byte in (text + "6304").encode():
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return f"{text}6304{crc:04X}"
+from tests.fixtures.fix_emvco import PIX_STATIC, PUBLISHED, SPECIFICATION, with_crc
 
 
 @pytest.mark.parametrize(("text", "money"), PUBLISHED.items())
@@ -85,6 +39,15 @@ def test_fields_that_nobody_knows_stay_in_their_place() -> None:
     assert build(parse(text)) == text
 
 
+def test_a_field_is_a_template_or_a_text_by_its_number() -> None:
+    templates = {*range(26, 52), 62, 64, *range(80, 100)}
+    for number in {*range(2, 100)} - {52, 53, 54, 58, 63}:
+        field = f"{number:02}"
+        assert parse(with_crc(f"000201{field}050001x"))[field] == (
+            {"00": "x"} if number in templates else "0001x"
+        )
+
+
 @pytest.mark.parametrize("at", range(len(PIX_STATIC)))
 def test_any_other_character_anywhere_is_refused(at: int) -> None:
     for other in ("0", "9", "Z", "é"):
@@ -106,8 +69,10 @@ def test_a_text_that_is_cut_is_refused(end: int) -> None:
         "5802TH000201",  # which isn't the first
         "000202",  # another format
         "0002015802TH5802TH",  # a field twice
-        "0002010100",  # an empty field
+        "000201" + "6500",  # an empty field
         "000201" + "2600",  # an empty template
+        "000201" + "2604" + "0000",  # an empty field in one
+        "000201" + "2607" + "0010abc",  # one that ends before its field
         "000201" + "2603abc",  # a template that isn't one
         "000201" + "260800000001",  # whose length is beyond it
         "000201" + "2610" + "0001a0001b",  # with a field twice
@@ -124,6 +89,7 @@ def test_a_text_that_is_cut_is_refused(end: int) -> None:
         "000201" + "5203411",
         "000201" + "6304ABCD",  # a CRC before the CRC
         "000201" + "²²" + "01a",
+        "000201" + "٦٥" + "01a",
         "000201" + "01" + "²²" + "11",
         "0002015902\ud800a",
         "000201" + "".join(f"{n}99{'x' * 99}" for n in range(65, 70)),  # 527 characters

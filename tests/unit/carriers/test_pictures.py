@@ -27,7 +27,7 @@ EMVCO = ShopQr(country="DE", city="Freiburg", mcc="5814").of_request(
     "t" * 43, account="a" * 64, currency="EUR", amount_minor=999_999_999_999, label="l" * 25
 )
 """As much as a code of ours may hold."""
-SPECIFICATION = "64200002ZH0104最佳运输0202北京"
+TEXTS = [seen.a_code(), EMVCO, "64200002ZH0104最佳运输0202北京", "1\x1d2\n3"]
 
 WAYS: dict[str, Callable[[bytes], bytes]] = {
     "as it is": bytes,
@@ -39,7 +39,7 @@ WAYS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("text", [seen.a_code(), EMVCO, SPECIFICATION], ids=["code", "emv", "zh"])
+@pytest.mark.parametrize("text", TEXTS, ids=["code", "emv", "zh", "control"])
 def test_a_qr_code_is_read_by_another_library(text: str, way: str) -> None:
     assert read_qr(WAYS[way](qr_png(text))) == [text]
 
@@ -57,7 +57,7 @@ def test_a_png_may_have_any_kind_of_pixels(mode: str) -> None:
     image = seen.opened(qr_png(seen.a_code()))
     if mode == "I;16":
         wide = Image.new(mode, image.size)
-        wide.putdata([257 * pixel for pixel in image.tobytes()])
+        wide.putdata([0x2000 + 0xB0 * pixel for pixel in image.tobytes()])
     else:
         wide = image.convert(mode)
     assert read_qr(seen.as_png(wide)) == [seen.a_code()]
