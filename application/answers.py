@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from domain.account import Account
 from domain.aggregate import Subject
@@ -19,6 +19,8 @@ from domain.payment import Payment, account_events, elsewhere
 from domain.payment_request import PaymentRequest
 from domain.request_events import PaymentRequestOpened
 from domain.times import time_text
+
+_WITH_BALANCES: Final = (AccountEntry, AccountHold)
 
 
 class Recorded(NamedTuple):
@@ -158,9 +160,7 @@ def record_length(first: LedgerEvent) -> int:
 
 def _balances(record: Sequence[Recorded]) -> list[dict[str, Any]]:
     """Of every account concerned, right after the command."""
-    latest = {
-        event.account: event for _, event in record if isinstance(event, AccountEntry | AccountHold)
-    }
+    latest = {event.account: event for _, event in record if isinstance(event, _WITH_BALANCES)}
     return [
         {
             "account": event.account,

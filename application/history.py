@@ -40,6 +40,7 @@ from application.payment_data import (
 )
 from application.request_data import PaymentRequestData
 from application.request_history import request_data, request_fields
+from domain.aggregate import event_with
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -292,10 +293,7 @@ def event_of(value: bytes, *, ledger: str) -> tuple[int, LedgerEvent]:
         told = f"{item.type} at position {item.position} can't be read: {error}"
         raise UnreadableItem(told) from error
     fields["actor"] = Actor(item.actor.caller, item.actor.key_id, item.actor.request_id)
-    # Past the constructor, which costs as much as the rest (as infrastructure/mapper.py does).
-    event = object.__new__(EVENTS[item.type])
-    object.__setattr__(event, "__dict__", fields)
-    return item.position, event
+    return item.position, event_with(EVENTS[item.type], fields)
 
 
 def _fields(item: EventItem[msgspec.Raw], data: EventData, ledger: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A version 5 UUID (RFC 9562) over a JSON array, so that no two lists of names run
 """
 
 import json
+from hashlib import sha1
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -11,6 +12,11 @@ _COMMANDS: Final = uuid5(NAMESPACE_URL, "tallystick:command")
 _DUE: Final = uuid5(NAMESPACE_URL, "tallystick:due")
 _ACCOUNTS: Final = uuid5(NAMESPACE_URL, "tallystick:account")
 _REQUESTS: Final = uuid5(NAMESPACE_URL, "tallystick:payment_request")
+
+_array: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_FREE: Final = ~(0xF << 76 | 0x3 << 62)
+_VERSION_5: Final = 0x5 << 76 | 0x2 << 62
+"""Version and variant, the bits that a hash doesn't fill."""
 
 
 def command_stream(ledger: str, caller: str, key: str) -> UUID:
@@ -35,4 +41,6 @@ def request_stream(command: UUID) -> UUID:
 
 
 def _named(namespace: UUID, *names: str) -> UUID:
-    return uuid5(namespace, json.dumps(names, ensure_ascii=False, separators=(",", ":")))
+    # As uuid.uuid5 has it, in half the time: one is made for every payment.
+    digest = sha1(namespace.bytes + _array(names).encode(), usedforsecurity=False).digest()
+    return UUID(int=int.from_bytes(digest[:16], "big") & _FREE | _VERSION_5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -36,6 +36,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 
 from application.ports import EndMoved, Fetched, StorageFull, StoredSnapshot
 from domain.account import Account
+from infrastructure.arrays import byte_strings, integers, texts, uuids
 from infrastructure.connections import GRACE_S, PatientConnection
 from infrastructure.locks import WRITER_TURN_LOCK
 from infrastructure.mapper import EventMapper, RecordedEvent
@@ -174,10 +175,10 @@ class LedgerRecorder(PostgresApplicationRecorder):
                     (
                         decided_at,
                         recorded_at,
-                        [event.originator_id for event in stored_events],
-                        [event.originator_version for event in stored_events],
-                        [event.topic for event in stored_events],
-                        [event.state for event in stored_events],
+                        uuids([cast(UUID, event.originator_id) for event in stored_events]),
+                        integers([event.originator_version for event in stored_events]),
+                        texts([event.topic for event in stored_events]),
+                        byte_strings([event.state for event in stored_events]),
                     ),
                     prepare=True,
                     binary=True,
@@ -199,9 +200,9 @@ class LedgerRecorder(PostgresApplicationRecorder):
         of_streams: list[Notification] = []
         loaded: dict[UUID, int] = {}
         parameters = {
-            "keys": keys,
-            "accounts": accounts,
-            "subjects": subjects,
+            "keys": uuids(keys),
+            "accounts": uuids(accounts),
+            "subjects": uuids(subjects),
             "state_version": Account.STATE_VERSION,
         }
         for kind, *row in self._rows(_FETCH, parameters):

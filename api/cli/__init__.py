@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "demo": "demo:demo",
     "status": "status:status",
     "reconcile": "reconcile:reconcile",
+    "bench": "bench:bench",
     "rebuild": "rebuild:rebuild",
     "doctor": "doctor:doctor",
 }

@@ -44,3 +44,24 @@ def progress_bar(unit: str) -> Iterator[Show]:
 
     with bar:
         yield show
+
+
+@contextmanager
+def steps_bar(steps: int) -> Iterator[Callable[[str], None]]:
+    """Shows steps that are counted beforehand, each by its name from when it begins."""
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+    task = bar.add_task("", total=steps, completed=-1)
+
+    def begin(name: str) -> None:
+        bar.update(task, description=name, advance=1)
+
+    with bar:
+        yield begin

@@ -58,7 +58,7 @@ def up(
         made = first_keys(settings, dsn, secrets)
         url = url_of(listener)
         supervisor = Supervisor(
-            _parts(listener, settings),
+            parts_of(listener, workers=True, mirror=settings.kafka_bootstrap is not None),
             program=PROGRAM,
             environment=environment_of_parts(settings, dsn, secrets),
             logs=folder.logs,
@@ -70,13 +70,13 @@ def up(
         # Runs before the parts stop: a connection that nobody will answer is refused at once.
         running.callback(listener.close)
         supervisor.start()
-        if _ready(url, supervisor, signals):
+        if ready(url, supervisor, signals):
             _announce(url, folder, made, as_json=as_json)
             supervisor.watch(signals)
         say("stopping …")
 
 
-def _parts(listener: socket.socket, settings: Settings) -> list[Part]:
+def parts_of(listener: socket.socket, *, workers: bool, mirror: bool) -> list[Part]:
     """In the order in which they stop: first what takes commands, then what reads events."""
     descriptor = listener.fileno()
     return [
@@ -87,17 +87,17 @@ def _parts(listener: socket.socket, settings: Settings) -> list[Part]:
         ),
         *(
             Part(name=f"project-{'-'.join(names)}", arguments=("project", "--supervised", *names))
-            for names in _WORKERS
+            for names in (_WORKERS if workers else ())
         ),
         *(
             [Part(name="mirror", arguments=("mirror", "--supervised"), may_wait=True)]
-            if settings.kafka_bootstrap
+            if mirror
             else []
         ),
     ]
 
 
-def _ready(url: str, supervisor: Supervisor, signals: StopSignals) -> bool:
+def ready(url: str, supervisor: Supervisor, signals: StopSignals) -> bool:
     """Waits until commands and reads are served; False where it was asked to stop before.
 
     Raises CannotRun where a part does not start.

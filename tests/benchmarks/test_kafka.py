@@ -4,13 +4,11 @@ processes carry them; figures, not bounds."""
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import random
+import secrets
 import statistics
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,12 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 import pytest
 
+from api.bench.cpu import Processes, used_s
+from api.bench.jobs import Crew, Job
+from api.bench.lag import percentiles_ms, watching
+from api.bench.measuring import Measured, loaded
 from projections.registry import PROJECTIONS
-from tests.benchmarks.load import pay_steadily
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_processes import Process, System
-from tests.fixtures.fix_tally import cpu_s, until
+from tests.fixtures.fix_tally import until
 
 if TYPE_CHECKING:
     from tests.fixtures.fix_kafka import SharedBroker
@@ -40,19 +41,11 @@ LOOK_S = 0.02
 
 PAYMENTS_A_SECOND = 500
 ACCOUNTS = 200
-SAMPLE_S = 0.005
-"""With less, looking takes a good part of a small machine."""
-
+PREFIX = "customers:"
 _MIRRORED = "SELECT position FROM tally.mirror"
 _WATERMARK = """
 SELECT coalesce(min(position), -1) FROM tally_read.checkpoints
 JOIN tally_read.pointers USING (projection, generation) WHERE projection = %s
-"""
-_ALL = b"""
-SELECT (SELECT position FROM tally.events ORDER BY position DESC LIMIT 1), min(position),
-    (SELECT position FROM tally.mirror)
-FROM tally_read.checkpoints JOIN tally_read.pointers USING (projection, generation)
-WHERE projection = 'balances'
 """
 
 
@@ -158,10 +151,7 @@ def test_from_commit_to_read_model(
 
     asyncio.run(opened())
     watermark = partial(position, look, _WATERMARK, "balances")
-    with (
-        ExitStack() as stack,
-        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere,
-    ):
+    with ExitStack() as stack:
         processes = {"serve": api.process}
         if mirrored:
             processes["mirror"] = stack.enter_context(parts.running("mirror"))
@@ -169,62 +159,42 @@ def test_from_commit_to_read_model(
             process = stack.enter_context(parts.running("project", *names, "--feed", feed))
             processes[f"project {' '.join(names)}"] = process
         until(lambda: watermark() >= 2 * ACCOUNTS)
-        pay = partial(
-            pay_steadily,
-            api.url,
-            system.keys["client"],
-            accounts=ACCOUNTS,
-            a_second=PAYMENTS_A_SECOND,
-        )
+        alive = Processes({name: process.pid for name, process in processes.items()}, None)
+
+        def pay(seconds: int) -> Measured:
+            crew = Crew(does="spread", connections=ACCOUNTS, a_second=PAYMENTS_A_SECOND)
+            job = Job(
+                url=api.url,
+                key=system.keys["client"],
+                run=secrets.token_hex(8),
+                prefix=PREFIX,
+                accounts=ACCOUNTS,
+                crews=[crew],
+                warm_s=0,
+                seconds=seconds,
+            )
+            return loaded(job, alive)
+
         # What starts is not what runs, and a broker gets faster while it runs.
-        elsewhere.submit(pay, seconds=scaled(10)).result()
-        used = {name: cpu_s(process.pid) for name, process in processes.items()}
-        began = time.time()
-        paying = elsewhere.submit(pay, seconds=scaled(30, least=3))
-        stored, read, in_kafka = Seen([], []), Seen([], []), Seen([], [])
-        while not paying.done() or read.position[-1] < stored.position[-1]:
-            row = look.execute(_ALL, prepare=True).fetchone()
-            assert row is not None
-            now = time.time()
-            for seen, reached in zip((stored, read, in_kafka), row, strict=True):
-                seen.position.append(reached or 0)
-                seen.at.append(now)
-            time.sleep(SAMPLE_S)
-        took_s = time.time() - began
-        rate = paying.result() / took_s
-        shares = {
-            name: (cpu_s(process.pid) - used[name]) / took_s for name, process in processes.items()
-        }
+        pay(scaled(10))
+        with watching(kafka_store.app_dsn) as seen:
+            paid = pay(scaled(30, least=3))
+    (crew,) = paid.crews
+    assert crew.answers.keys() == {"201"}
     name = f"{feed}{' beside a mirror' if feed == 'store' and mirrored else ''}"
-    figure(f"through the {name}: payments/s", int(rate))
-    for process_name, share in shares.items():
+    figure(f"through the {name}: payments/s", int(crew.rate))
+    for process_name, share in paid.cpu.items():
         figure(f"through the {name}: {process_name}, processors", share)
-    for where, seen in (("the balances", read), ("Kafka", in_kafka))[: 1 + mirrored]:
-        last = min(seen.position[-1], stored.position[-1])
-        lags_ms = [
-            (seen.since(number) - stored.since(number)) * 1000
-            for number in range(stored.position[0] + 1, last + 1)
-        ]
-        percentiles = statistics.quantiles(lags_ms, n=100)
-        figure(f"through the {name}: in {where} after p50, ms", percentiles[49])
-        figure(f"through the {name}: in {where} after p99, ms", percentiles[98])
+    for where, reached in (("the balances", seen.balances), ("Kafka", seen.mirror))[: 1 + mirrored]:
+        p50, p99 = percentiles_ms(reached.after_ms(seen.stored))
+        figure(f"through the {name}: in {where} after p50, ms", p50)
+        figure(f"through the {name}: in {where} after p99, ms", p99)
 
 
 class Reached(NamedTuple):
     position: int
     at: float
     cpu_s: float
-
-
-class Seen(NamedTuple):
-    """Samples of a watermark, in order."""
-
-    position: list[int]
-    at: list[float]
-
-    def since(self, wanted: int) -> float:
-        """When it was first seen at that position or past it."""
-        return self.at[bisect_left(self.position, wanted)]
 
 
 def reach(look: Callable[[], int], wanted: int, process: Process) -> Reached:
@@ -235,7 +205,7 @@ def reach(look: Callable[[], int], wanted: int, process: Process) -> Reached:
         return look() >= wanted
 
     until(there, WITHIN_S)
-    return Reached(look(), time.monotonic(), cpu_s(process.pid))
+    return Reached(look(), time.monotonic(), used_s(process.pid))
 
 
 def a_history(store: Store, events: int) -> int:
@@ -253,4 +223,4 @@ def a_history(store: Store, events: int) -> int:
 
 
 def account(number: int) -> str:
-    return f"customers:{number}"
+    return f"{PREFIX}{number}"

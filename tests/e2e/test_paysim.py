@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.fix_tally import Up, cpu_s, tally
+from api.bench.cpu import used_s
+from tests.fixtures.fix_tally import Up, tally
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +100,7 @@ def test_every_balance_is_what_the_file_says(
     if rows == ROWS:
         assert (settled, refused) == (10_973, 9_026)
     for name, pid in up.parts.items():
-        figure(f"PaySim, {rows:,} rows: {name}, CPU s", cpu_s(pid))
+        figure(f"PaySim, {rows:,} rows: {name}, CPU s", used_s(pid))
         figure(f"PaySim, {rows:,} rows: {name}, peak MB", peak_mb(pid))
         assert peak_mb(pid) < MEMORY_MB
 

@@ -1,0 +1,167 @@
+"""One measurement: a load from another process, and who used the processors meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from api.bench.books import Books
+from api.bench.cpu import Processes, shares
+from api.bench.jobs import BEGUN, ENDED, LINES, Crew, Done, Job
+from api.bench.lag import percentiles_ms, watching
+from api.bench.scenarios import Case, Setup
+from api.cli.client import connected
+from api.cli.itself import environment
+from api.cli.output import CannotRun
+from api.cli.product import Product
+
+_PROGRAM: Final = (sys.executable, "-P", "-m", "api.bench.load")
+_OPENERS: Final = 64
+_FILLERS: Final = 4
+_FILLING_S: Final = 600.0
+_WARM_S: Final = 0.3
+_FIRST_WARM_S: Final = 1.5
+"""After a start: the writer has its accounts to load."""
+_CATCHES_UP_WITHIN_S: Final = 120.0
+_PAYMENTS_READ: Final = 500
+
+
+class Measured(NamedTuple):
+    crews: list[Done]
+    cpu: dict[str, float]
+    """By process: how many processors it kept busy, on average, while it was measured."""
+    behind_s: float | None = None
+    """How long the read models took for the rest when the load had ended."""
+    lag_ms: tuple[float, float] | None = None
+    """From when an event can be seen in the store until all read models have it: p50 and p99."""
+
+
+class Bench:
+    """Measures a running product, and keeps its books."""
+
+    def __init__(
+        self,
+        product: Product,
+        processes: Processes,
+        books: Books,
+        *,
+        accounts: int,
+        prefix: str,
+        seconds: float,
+    ) -> None:
+        self._product = product
+        self._processes = processes
+        self._books = books
+        self._accounts = accounts
+        self._prefix = prefix
+        self._seconds = seconds
+
+    def open_accounts(self) -> None:
+        """Raises CannotRun where they can't be."""
+        opened = self._load([Crew(does="openings", connections=_OPENERS)], 0, _FILLING_S)
+        answers = opened.crews[0].answers
+        if set(answers) != {"201"}:
+            raise CannotRun(f"the accounts could not be opened; answers by status: {answers}")
+
+    def warm_up(self) -> None:
+        self._load([Crew(does="spread", connections=_OPENERS)], 0, _FIRST_WARM_S)
+
+    def fill(self, payments: int) -> None:
+        """So many and a few more, in bulks, whatever time they take."""
+        bodies = payments // LINES + 1
+        self._load([Crew(does="bulk", connections=_FILLERS, at_most=bodies)], 0, _FILLING_S)
+
+    def measure(self, case: Case, *, dsn: str | None) -> Measured:
+        """`dsn` is the store's, for what has to look at it."""
+        with watching(dsn) if dsn and case.lag else nullcontext() as watched:
+            measured = self._load(case.crews, _WARM_S, self._seconds)
+        if case.setup in (Setup.WORKERS, Setup.GIVEN):
+            measured = measured._replace(behind_s=self.caught_up_s())
+        if watched is not None:
+            lags = watched.read_models.after_ms(watched.stored)
+            measured = measured._replace(lag_ms=percentiles_ms(lags))
+        return measured
+
+    def caught_up_s(self) -> float:
+        """Waits until the read models have what the store has now, and says how long it took.
+
+        Raises CannotRun where they don't come to it.
+        """
+        began = time.monotonic()
+        end = None
+        while True:
+            status = ask(self._product, "/v1/status")
+            end = end or status["end"]
+            if all(each["position"] >= end for each in status["projections"].values()):
+                return time.monotonic() - began
+            if time.monotonic() - began > _CATCHES_UP_WITHIN_S:
+                raise CannotRun(f"the read models are not at {end} yet: {status['projections']}")
+            time.sleep(0.02)
+
+    def end(self) -> int:
+        """Of the store."""
+        return int(ask(self._product, "/v1/status")["end"])
+
+    def _load(self, crews: Sequence[Crew], warm_s: float, seconds: float) -> Measured:
+        does = {crew.does for crew in crews}
+        product = self._product
+        job = Job(
+            url=product.url,
+            key=product.key_of_admin() if "openings" in does else product.key,
+            run=secrets.token_hex(6),
+            prefix=self._prefix,
+            accounts=self._accounts,
+            crews=list(crews),
+            warm_s=warm_s,
+            seconds=seconds,
+            payments=self._payments() if "reads" in does else [],
+        )
+        measured = loaded(job, self._processes)
+        self._books.answered(measured.crews)
+        return measured
+
+    def _payments(self) -> list[str]:
+        items = ask(self._product, f"/v1/payments?limit={_PAYMENTS_READ}")["items"]
+        return [item["id"] for item in items]
+
+
+def ask(product: Product, path: str) -> Any:
+    """The answer to a GET."""
+
+    async def asked() -> Any:
+        async with connected(product) as client:
+            return await client.get(path)
+
+    return asyncio.run(asked())
+
+
+def loaded(job: Job, processes: Processes) -> Measured:
+    """Does a job in a process of its own. Raises CannotRun where it breaks off."""
+    with subprocess.Popen(  # noqa: S603 (ourselves)
+        _PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    ) as load:
+        assert load.stdin is not None
+        assert load.stdout is not None
+        load.stdin.write(msgspec.json.encode(job))
+        load.stdin.close()
+        begun = load.stdout.readline()
+        began, before = time.perf_counter(), processes.used_s(load=load.pid, bench=os.getpid())
+        ended = load.stdout.readline()
+        took_s = time.perf_counter() - began
+        after = processes.used_s(load=load.pid, bench=os.getpid())
+        told = load.stdout.read()
+    if (begun, ended) != (BEGUN, ENDED) or load.returncode:
+        raise CannotRun("the load broke off; the lines above say why")
+    return Measured(
+        msgspec.json.decode(told, type=list[Done]),
+        shares(before, after, took_s),
+    )

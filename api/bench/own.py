@@ -1,0 +1,149 @@
+"""A ledger of the benchmark's own: the embedded server in a folder that is gone afterwards, and on
+it stores that all begin as copies of one."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from api.bench.cpu import Processes
+from api.cli.folder import Folder
+from api.cli.itself import PROGRAM
+from api.cli.listening import listening, url_of
+from api.cli.output import CannotRun, say
+from api.cli.product import Product
+from api.cli.store import app_dsn, environment_of_parts, first_keys, migrated, secrets_of
+from api.cli.up import parts_of, ready
+from api.composition import rebuild_read_model, reconcile_store
+from api.supervisor import Part, StopSignals, Supervisor
+from infrastructure.embedded import DATABASE, EmbeddedPostgres
+from infrastructure.reconcile import Report
+from infrastructure.settings import Settings
+from projections.rebuild import Rebuilt
+
+
+class Running(NamedTuple):
+    """A product that runs on a store of ours."""
+
+    product: Product
+    processes: Processes
+
+
+class OwnLedger:
+    """Made by `own_ledger`. Its first store, `DATABASE`, is migrated, and has its keys."""
+
+    def __init__(self, settings: Settings, server: EmbeddedPostgres, signals: StopSignals) -> None:
+        self.server = server
+        self.folder = Folder(settings.data)
+        self._settings = settings
+        self._signals = signals
+        self._secrets = secrets_of(settings)
+        migrated(settings, server.owner_dsn)
+        first_keys(settings, self.dsn(DATABASE), self._secrets)
+
+    def dsn(self, database: str) -> str:
+        """Of a store, as the application's role."""
+        return make_conninfo(app_dsn(self.server.owner_dsn, self.folder), dbname=database)
+
+    def owner_dsn(self, database: str) -> str:
+        return make_conninfo(self.server.owner_dsn, dbname=database)
+
+    def database(self, *, like: str = "template1") -> str:
+        """Makes a database, a copy of one that nobody uses or an empty one; gives its name."""
+        name = f"bench_{secrets.token_hex(4)}"
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        with psycopg.connect(self.owner_dsn("postgres"), autocommit=True) as connection:
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(like)))
+        return name
+
+    def check_on(self) -> None:
+        """Raises CannotRun once a signal has asked to stop."""
+        if self._signals.asked:
+            raise CannotRun("stopped")
+
+    @contextmanager
+    def running(
+        self, dsn: str, *, workers: bool, settings: Mapping[str, str] | None = None
+    ) -> Iterator[Running]:
+        """The product on that store, with or without projection workers, as long as the block
+        runs."""
+        with ExitStack() as stack:
+            listener = stack.enter_context(listening("127.0.0.1", 0))
+            parts = parts_of(listener, workers=workers, mirror=False)
+            supervisor, pids = stack.enter_context(self._supervised(parts, dsn, settings or {}))
+            url = url_of(listener)
+            if not ready(url, supervisor, self._signals):
+                raise CannotRun("stopped")
+            keys = self.folder.keys()
+            assert keys is not None
+            yield Running(
+                Product(url=url, key=keys["client"], admin_key=keys["admin"]),
+                self._processes(pids),
+            )
+
+    @contextmanager
+    def projecting(self, dsn: str, names: Sequence[str]) -> Iterator[Processes]:
+        """One process of projection workers on that store, as long as the block runs."""
+        part = Part(name="workers", arguments=("project", "--supervised", *names))
+        with self._supervised([part], dsn, {}) as (_, pids):
+            yield self._processes(pids)
+
+    def rebuilt(self, dsn: str, name: str) -> Rebuilt:
+        """A read model, by this process."""
+        return rebuild_read_model(
+            self._settings, name, dsn=dsn, stop=Event(), progress=lambda _: None
+        )
+
+    def reconciled(self, dsn: str) -> Report:
+        return reconcile_store(self._settings, dsn=dsn, kafka=False, progress=lambda *_: None)
+
+    @contextmanager
+    def _supervised(
+        self, parts: Sequence[Part], dsn: str, settings: Mapping[str, str]
+    ) -> Iterator[tuple[Supervisor, dict[str, int]]]:
+        """With the pids. What dies stays dead: nobody watches, and the load breaks off."""
+        pids: dict[str, int] = {}
+        supervisor = Supervisor(
+            parts,
+            program=PROGRAM,
+            environment={
+                **environment_of_parts(self._settings, dsn, self._secrets),
+                "TALLY_FEED": self._settings.feed,
+                **settings,
+            },
+            logs=self.folder.logs,
+            say=say,
+            changed=pids.update,
+        )
+        try:
+            supervisor.start()
+            yield supervisor, pids
+        finally:
+            supervisor.stop()
+
+    def _processes(self, pids: Mapping[str, int]) -> Processes:
+        assert self.server.pid is not None
+        return Processes(pids, self.server.pid)
+
+
+@contextmanager
+def own_ledger() -> Iterator[OwnLedger]:
+    """Gone with all it holds when the block ends."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-bench-")))
+        # As root, the embedded server runs as another user, who has to get through.
+        folder.chmod(0o711)
+        settings = Settings.load(data=folder / "tally", feed="store")
+        Folder(settings.data).make()
+        signals = stack.enter_context(StopSignals())
+        server = stack.enter_context(EmbeddedPostgres(settings.data))
+        yield OwnLedger(settings, server, signals)
