@@ -51,6 +51,7 @@ PAYMENT_READ: Final[dict[str, Any]] = {
     "created_at": _AT,
     "hold_expires_at": None,
     "refund_of": None,
+    "payment_request": None,
     "position": 12,
 }
 

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from api.cursors import LAST_DAY, MAX_CURSOR_LENGTH
 from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, Time, text
-from domain.events import EVENTS
+from domain.payment_request import RequestState
+from domain.registry import EVENTS
 from domain.transitions import State
 
 DEFAULT_LIMIT: Final = 50
@@ -100,10 +101,6 @@ class AccountsQuery(Page):
     currency: Currency | None = None
 
 
-class QrQuery(Read):
-    as_: QrForm = Field("svg", alias="as", description="`text` is what is in the code")
-
-
 class BalanceQuery(AsOf, Read):
     effective_at: Day | None = Field(
         None, description="Only what has a value date up to this day, that day included"
@@ -141,6 +138,15 @@ class PaymentsQuery(Page):
     carrier: Literal["api", "qr", "barcode", "nfc", "sonic", "link"] | None = None
     created_from: Time | None = None
     created_to: Time | None = Field(None, description="Exclusive")
+
+
+class PaymentRequestsQuery(Page):
+    credit_account: Account | None = None
+    state: RequestState | None = Field(None, description="As of now, whatever has been recorded")
+
+
+class QrQuery(Read):
+    as_: QrForm = Field("svg", alias="as", description="`text` is what is in the code")
 
 
 class EventsQuery(Listed):

@@ -144,6 +144,68 @@ class RefundPayment(PaymentCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPaymentRequest(Command):
+    credit_account: str
+    amount_minor: int | None
+    """None: the payer chooses."""
+    currency: str
+    reference: str | None = None
+    description: str | None = None
+    metadata: Metadata
+    expires_in_s: int
+    token_key: str
+    """Which of the server's secrets its token is made with."""
+
+    def account_ids(self) -> Iterable[str]:
+        return (self.credit_account,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRequestCommand(Command):
+    """A command on a payment request there is."""
+
+    payment_request: UUID
+
+    def account_ids(self) -> Iterable[str]:
+        return ()
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return (self.payment_request,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePaymentRequest(PaymentRequestCommand):
+    changes: dict[str, Any]
+    """New values by name: `amount_minor`, `description`, `expires_in_s`; absent is unchanged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelPaymentRequest(PaymentRequestCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayPaymentRequest(PaymentRequestCommand):
+    """Makes a payment, under the command's id."""
+
+    debit_account: str
+    revision: int
+    """Of the request, as the payer was shown it."""
+    amount_minor: int | None = None
+    """None: the request's own."""
+    carrier: str
+
+    def account_ids(self) -> Iterable[str]:
+        return (self.debit_account,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpirePaymentRequest(PaymentRequestCommand):
+    """The ledger's own: records that a request's deadline has passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpirePayment(PaymentCommand):
     """The ledger's own: records that a hold's deadline has passed."""
 

@@ -23,7 +23,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType
 
-from application import accounts, payments
+from application import accounts, payment_requests, payments
 from application.answers import Answer, Recorded, answer, record_length
 from application.batch import Batch, Decided, Decision, Draft, Known, Together
 from application.commands import (
@@ -37,6 +37,8 @@ from application.commands import (
     FreezeAccount,
     MakePayment,
     OpenAccount,
+    OpenPaymentRequest,
+    PaymentRequestCommand,
     RefundPayment,
     UnfreezeAccount,
     VoidPayment,
@@ -263,15 +265,16 @@ class Ledger(Application[UUID]):
             after, last = _following(first)
             record = [first, *(known[place] for place in range(after, last + 1))]
             return record, cast(Subject, event.mutate(None))
-        if event.payment is None or event.refusal:
+        stream = event.payment or event.payment_request
+        if stream is None or event.refusal:
             return [first], None
         until = [
-            one
-            for one in self._recorded(self.store.read_stream(event.payment))
-            if one.position < position
+            one for one in self._recorded(self.store.read_stream(stream)) if one.position < position
         ]
-        about = replay(None, (one.event for one in until))
-        return self._read(until[-1].position, position), cast(Subject, about)
+        about = cast(Subject, replay(None, (one.event for one in until)))
+        if event.payment is None:
+            return [first], about
+        return self._read(until[-1].position, position), about  # balances are told too
 
     def _read(self, first: int, last: int) -> list[Recorded]:
         return self._recorded(self.store.read(first, last))
@@ -330,6 +333,8 @@ def _decide(command: Command, draft: Draft) -> None:
             payments.change_payment(command, draft)
         case ExpirePayment() | ExecutePayment():
             payments.do_what_is_due(command, draft)
+        case OpenPaymentRequest() | PaymentRequestCommand():
+            payment_requests.decide(command, draft)
         case OpenAccount():
             accounts.open_account(command, draft)
         case ChangeAccount():

@@ -32,6 +32,7 @@ from domain.events import (
 )
 from domain.order import PaymentOrder, scheduled_order
 from domain.payment import Payment
+from domain.payment_request import PaymentRequest
 from domain.refusals import (
     AmountOfSeveralPostings,
     CaptureExceedsHold,
@@ -71,13 +72,13 @@ def make(
             **outcome,
         )
 
-    refund = {} if order.refund_of is None else {"refund_of": order.refund_of}
+    linked = {"refund_of": order.refund_of, "payment_request": order.payment_request}
     try:
         check_accounts(order.postings, accounts, frozen_too=order.execute_at is None)
         if order.execute_at is None:
             order = check_money(order, accounts, now)
     except Refused as refused:
-        begun = begin(PaymentRefused, order, refusal=refused.told, **refund)
+        begun = begin(PaymentRefused, order, refusal=refused.told, **linked)
         return begun, begun.collect()
     # From here on it must succeed: everything has been checked, nothing may refuse.
     if order.execute_at is not None:
@@ -93,7 +94,7 @@ def make(
         expires_at = now + timedelta(seconds=order.hold_timeout_s)
         begun = begin(PaymentHeld, order, expires_at=expires_at)
         return begun, begun.collect() + _hold(begun, accounts, expires_at, actor, now)
-    begun = begin(PaymentSettled, order, **refund)
+    begun = begin(PaymentSettled, order, **linked)
     return begun, begun.collect() + _enter(
         begun, begun.captured, accounts, command=payment, actor=actor, now=now
     )
@@ -151,6 +152,27 @@ def refund(
     if begun.state == "settled":
         original.trigger(PaymentRefunded, payment, actor, now, amounts=asked, refund=payment)
         events += original.collect()
+    return begun, events
+
+
+def pay_request(
+    request: PaymentRequest,
+    order: PaymentOrder,
+    accounts: Accounts,
+    *,
+    payment: UUID,
+    fingerprint: bytes,
+    actor: Actor,
+    now: datetime,
+) -> Decision:
+    """The payment that the request's own `order` asks for; refused, it leaves the request open."""
+    begun, events = make(
+        order, accounts, payment=payment, fingerprint=fingerprint, actor=actor, now=now
+    )
+    if begun.state == "settled":
+        amount = begun.postings[0].amount_minor
+        request.pay(payment, amount, command=payment, actor=actor, now=now)
+        events += request.collect()
     return begun, events
 
 

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 _COMMANDS: Final = uuid5(NAMESPACE_URL, "tallystick:command")
 _DUE: Final = uuid5(NAMESPACE_URL, "tallystick:due")
 _ACCOUNTS: Final = uuid5(NAMESPACE_URL, "tallystick:account")
+_REQUESTS: Final = uuid5(NAMESPACE_URL, "tallystick:payment_request")
 
 _array: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _FREE: Final = ~(0xF << 76 | 0x3 << 62)
@@ -23,14 +24,20 @@ def command_stream(ledger: str, caller: str, key: str) -> UUID:
     return _named(_COMMANDS, ledger, caller, key)
 
 
-def due_command(payment: UUID, step: str) -> UUID:
-    """Id of the command by which the ledger itself takes that step of a payment, once."""
-    return _named(_DUE, str(payment), step)
+def due_command(subject: UUID, step: str) -> UUID:
+    """Id of the command by which the ledger itself takes that step of a payment, or of another
+    thing with a deadline, once."""
+    return _named(_DUE, str(subject), step)
 
 
 def account_stream(ledger: str, account: str) -> UUID:
     """Stream of the account with this id."""
     return _named(_ACCOUNTS, ledger, account)
+
+
+def request_stream(command: UUID) -> UUID:
+    """Stream of the payment request that this command opens; its id."""
+    return _named(_REQUESTS, str(command))
 
 
 def _named(namespace: UUID, *names: str) -> UUID:

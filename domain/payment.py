@@ -51,6 +51,8 @@ class Payment(Subject):
     expires_at: datetime | None
     execute_at: datetime | None
     refund_of: UUID | None
+    payment_request: UUID | None
+    """The one that it pays."""
     expired: bool
     """Whether its hold ended by its deadline."""
     scheduled: PaymentScheduled | None
@@ -195,12 +197,13 @@ class Payment(Subject):
         if event.originator_version == self.INITIAL_VERSION:
             self.expires_at = self.execute_at = self.scheduled = None
             self.expired = False
-        self.refund_of = None
+        self.refund_of = self.payment_request = None
         match event:
             case PaymentSettled():
                 self.state = "settled"
                 self.captured = tuple(posting.amount_minor for posting in event.postings)
                 self.refund_of = event.refund_of
+                self.payment_request = event.payment_request
                 self.scheduled = None
             case PaymentHeld():
                 self.state = "held"
@@ -213,6 +216,7 @@ class Payment(Subject):
             case PaymentRefused():
                 self.state = "refused"
                 self.refund_of = event.refund_of
+                self.payment_request = event.payment_request
                 self.scheduled = None
             case _:
                 raise AssertionError(f"{event.TOPIC} begins no payment")
@@ -230,6 +234,12 @@ def account_events(event: LedgerEvent) -> int:
             return 2 * sum(amount > 0 for amount in event.released)
         case _:
             return 0
+
+
+def elsewhere(event: PaymentSettled) -> int:
+    """How many events of other streams come last in its command: what a refund tells its original,
+    and a payment request that it is paid."""
+    return (event.refund_of is not None) + (event.payment_request is not None)
 
 
 def _told(order: PaymentOrder) -> dict[str, Any]:

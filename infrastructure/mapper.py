@@ -24,7 +24,8 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
 from domain.aggregate import event_with
-from domain.events import EVENTS, LedgerEvent
+from domain.events import LedgerEvent
+from domain.registry import EVENTS
 
 
 class UnknownEventType(Exception):

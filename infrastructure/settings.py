@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     """The ledger's name, fixed in the store by the first migration."""
 
     secret: Secret | None = None
-    """Key of the hashes of API keys, at least 16 characters; without it: the one kept in `data`."""
+    """What hashes of API keys, tokens and signatures are made with, at least 16 characters; without
+    it: the one kept in `data`."""
 
     secret_previous: Secret | None = None
     """While the secret is being changed: the one before."""
