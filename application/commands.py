@@ -90,11 +90,12 @@ class MakePayment(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayTogether(Command):
-    """Payments that are decided as one; its own id and fingerprint are never recorded."""
+    """Payments that are decided one after the other; its own id and fingerprint are never
+    recorded."""
 
     payments: Sequence[MakePayment]
     all_or_none: bool = True
-    """Else each for itself: for a dry run alone, in which each sees what those before it do."""
+    """Else each for itself; each sees what those before it do."""
 
     def account_ids(self) -> Iterable[str]:
         return {name for payment in self.payments for name in payment.account_ids()}
