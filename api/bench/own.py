@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
@@ -23,8 +23,9 @@ from api.cli.output import CannotRun, say
 from api.cli.product import Product
 from api.cli.store import app_dsn, environment_of_parts, first_keys, migrated, secrets_of
 from api.cli.up import parts_of, ready
-from api.composition import rebuild_read_model, reconcile_store
+from api.composition import rebuild_read_model, reconcile_store, record
 from api.supervisor import Part, StopSignals, Supervisor
+from application.commands import Command
 from infrastructure.embedded import DATABASE, EmbeddedPostgres
 from infrastructure.reconcile import Report
 from infrastructure.settings import Settings
@@ -49,6 +50,11 @@ class OwnLedger:
         self._secrets = secrets_of(settings)
         migrated(settings, server.owner_dsn)
         first_keys(settings, self.dsn(DATABASE), self._secrets)
+
+    @property
+    def ledger(self) -> str:
+        """Its name."""
+        return self._settings.ledger
 
     def dsn(self, database: str) -> str:
         """Of a store, as the application's role."""
@@ -96,6 +102,11 @@ class OwnLedger:
         part = Part(name="workers", arguments=("project", "--supervised", *names))
         with self._supervised([part], dsn, {}) as (_, pids):
             yield self._processes(pids)
+
+    def record(self, dsn: str, commands: Iterable[Command], *, accounts: int) -> Iterator[int]:
+        """Without HTTP, by this process; gives how many commands are recorded so far."""
+        settings = self._settings.model_copy(update={"cache_accounts": accounts})
+        return record(settings, commands, dsn=dsn)
 
     def rebuilt(self, dsn: str, name: str) -> Rebuilt:
         """A read model, by this process."""

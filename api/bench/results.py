@@ -66,6 +66,8 @@ class Results(msgspec.Struct, kw_only=True):
     seconds: float
     rounds: int
     accounts: int
+    events: int
+    """That the store held before."""
     pgbench: dict[str, float]
     """Transactions/s by number of clients; the median."""
     T: float | None
@@ -165,12 +167,12 @@ def tables(results: Results) -> Iterator[Table]:
                 _told(row.ratio, 2),
                 _told(row.p50_ms, 1),
                 _told(row.p99_ms, 1),
-                *(_told(share, 2) for share in _by_part(row.cpu).values()),
+                *(_told(share, 2) for share in by_part(row.cpu).values()),
             )
         yield made
 
 
-def _by_part(cpu: Mapping[str, float]) -> dict[str, float | None]:
+def by_part(cpu: Mapping[str, float]) -> dict[str, float | None]:
     """In few columns: workers may be several processes, and the load is ours with its helper."""
     found: dict[str, float | None] = dict.fromkeys(_PARTS)
     for name, share in cpu.items():

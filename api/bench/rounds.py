@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from api.bench.books import Books, Proof
 from api.bench.cpu import Processes
+from api.bench.filling import EVENTS_A_PAYMENT, commands
 from api.bench.machine import file_system, machine
 from api.bench.measuring import Bench, Measured, ask
 from api.bench.own import OwnLedger, Running, own_ledger
@@ -23,6 +24,7 @@ from api.cli.product import Product
 from api.composition import clock
 from domain.times import time_text
 from infrastructure.embedded import DATABASE
+from projections.registry import PROJECTIONS
 
 CLIENTS: Final = (8, 32)
 """Of pgbench: on a small machine it does best with one of them."""
@@ -41,6 +43,8 @@ class Plan(NamedTuple):
     rounds: int
     connections: int
     accounts: int
+    events: int
+    """Of payments, that the store holds before."""
 
     @property
     def cases(self) -> list[Case]:
@@ -54,7 +58,8 @@ class Plan(NamedTuple):
     def steps(self) -> int:
         """How often a Step is told something."""
         compared = len(CLIENTS) if self.pgbench else 0
-        return 3 + self.rounds * (compared + len(self.cases)) + self.reads_again
+        before = 1 if Setup.GIVEN in self.setups else 2 + len(PROJECTIONS)
+        return before + self.rounds * (compared + len(self.cases)) + self.reads_again + 1
 
 
 class _Found:
@@ -78,6 +83,7 @@ class _Found:
             seconds=plan.seconds,
             rounds=plan.rounds,
             accounts=plan.accounts,
+            events=plan.events,
             pgbench={str(n): statistics.median(rates) for n, rates in self.pgbench.items()},
             T=self.reference,
             rows=[
@@ -120,21 +126,27 @@ class _OwnRun:
         self._own = own
         self._plan = plan
         self._step = step
-        self._opened = Books()
+        self._filled = 0
         self._stores: dict[Setup, _Store] = {}
         self._others: list[_Store] = []
         self._pgbench: Pgbench | None = None
 
     def prepare(self) -> None:
-        """Opens the accounts in the first store, then copies it for each setup.
+        """Fills the first store, then copies it for each setup.
 
         The read models are there; where no worker runs they stay where they are.
         """
-        self._begin("accounts are opened")
-        with self._own.running(self._own.dsn(DATABASE), workers=True) as running:
-            bench = self._bench(running, self._opened)
-            bench.open_accounts()
-            bench.caught_up_s()
+        plan, dsn = self._plan, self._own.dsn(DATABASE)
+        payments = plan.events // EVENTS_A_PAYMENT
+        filling = commands(
+            ledger=self._own.ledger, prefix=_PREFIX, accounts=plan.accounts, payments=payments
+        )
+        self._begin("a store is filled")
+        for _ in self._own.record(dsn, filling, accounts=plan.accounts + 1):
+            self._own.check_on()
+        for name in PROJECTIONS:
+            self._begin(f"a store is filled: {name}")
+            self._filled = self._own.rebuilt(dsn, name).position
         self._begin("stores are copied")
         used = {case.setup for case in self._plan.cases}
         self._stores = {each: self._copied(each) for each in self._plan.setups if each in used}
@@ -185,7 +197,7 @@ class _OwnRun:
 
     def _copied(self, name: str) -> _Store:
         dsn = self._own.dsn(self._own.database(like=DATABASE))
-        return _Store(name, dsn, self._opened.copy())
+        return _Store(name, dsn, Books(self._filled))
 
     def _bench(self, running: Running, books: Books) -> Bench:
         return _bench(self._plan, *running, books, _PREFIX)

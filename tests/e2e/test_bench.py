@@ -60,7 +60,7 @@ def test_a_benchmark_counts_what_it_did_and_proves_its_books(
         "write path alone", "one commit a command", "with projections", "what is read again",
     }  # fmt: skip
     for proof in found["books"].values():
-        assert proof["committed"] == proof["answered"] > 50 * 2
+        assert proof["committed"] == proof["answered"] > 0
         assert proof["sums"] == {"EUR": 0}
     assert found["T"] == max(found["pgbench"].values()) > 0
     assert found["pgbench"].keys() == {"8", "32"}
