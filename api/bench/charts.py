@@ -15,7 +15,7 @@ _COLOURS: Final = ("#1f6f8b", "#d1495b", "#6a994e", "#edae49", "#6b4e9b", "#4444
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 44, 66
 _PLOT_HEIGHT: Final = 260
 _BAR: Final = 22
-_LABEL_WIDTH: Final = 290
+_LABEL_WIDTH: Final = 330
 
 Points = Sequence[tuple[float, float]]
 

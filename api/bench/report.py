@@ -19,7 +19,8 @@ from api.bench.scenarios import Setup
 BEGINS: Final = "<!-- figures: drawn by `make bench-report` -->\n"
 ENDS: Final = "<!-- end of figures -->\n"
 FOLDER: Final = "performance"
-_CONNECTIONS: Final = ("ladder", "single spread")
+_LADDER: Final = "ladder"
+_SPREAD: Final = "single spread"
 
 
 def files(results: Sequence[Results]) -> dict[str, str]:
@@ -27,8 +28,8 @@ def files(results: Sequence[Results]) -> dict[str, str]:
     first = results[0]
     made = {
         "rates.svg": bars(
-            "Commands, reads or events a second, as a multiple of pgbench's transactions",
-            {name: row.ratio for name, row in _named(first) if row.ratio is not None},
+            "Commands or reads a second, as a multiple of pgbench's transactions",
+            {name: row.ratio for name, row in _named(first) if row.ratio and _is_shown(row)},
             mark=1.0,
             mark_name="pgbench",
         ),
@@ -83,7 +84,8 @@ def _figures(results: Sequence[Results]) -> Iterator[str]:
     machine = ", ".join(f"{name} {value}" for name, value in first.machine.items())
     yield (
         f"Measured on {first.at[:10]} with version {first.version}: {machine}; "
-        f"{first.accounts:,} accounts, medians of {first.rounds} rounds of {first.seconds:g} s.\n\n"
+        f"{first.accounts:,} accounts, {first.events:,} events before; rounds of {first.seconds:g} s:"
+        f" {first.rounds}, their medians are shown.\n\n"
     )
     if first.T:
         rates = ", ".join(f"{rate:,.0f} with {n} clients" for n, rate in first.pgbench.items())
@@ -122,8 +124,15 @@ def _named(results: Results) -> Iterator[tuple[str, Row]]:
         yield f"{row.scenario}{does}, {row.setup}{at}", row
 
 
+def _is_shown(row: Row) -> bool:
+    """Events a second are something else, and the ladder has a chart of its own."""
+    return row.connections > 0 and row.scenario != _LADDER
+
+
 def _spread(results: Results, setup: str) -> list[Row]:
-    return [row for row in results.rows if row.setup == setup and row.scenario in _CONNECTIONS]
+    return [
+        row for row in results.rows if row.setup == setup and row.scenario in (_LADDER, _SPREAD)
+    ]
 
 
 def _by_connections(results: Results, setup: str) -> Points:
@@ -134,7 +143,7 @@ def _by_accounts(results: Sequence[Results], setup: str) -> Points:
     """At the most connections that it was measured with."""
     points = []
     for each in results:
-        rows = [row for row in each.rows if row.setup == setup and row.scenario == "single spread"]
+        rows = [row for row in each.rows if row.setup == setup and row.scenario == _SPREAD]
         if rows and (ratio := max(rows, key=lambda row: row.connections).ratio):
             points.append((each.accounts, ratio))
     return points
