@@ -84,8 +84,8 @@ def _figures(results: Sequence[Results]) -> Iterator[str]:
     machine = ", ".join(f"{name} {value}" for name, value in first.machine.items())
     yield (
         f"Measured on {first.at[:10]} with version {first.version}: {machine}; "
-        f"{first.accounts:,} accounts, {first.events:,} events before; rounds of {first.seconds:g} s:"
-        f" {first.rounds}, their medians are shown.\n\n"
+        f"{first.accounts:,} accounts, {first.events:,} events before; medians of measurements of "
+        f"{first.seconds:g} s in {first.rounds} round{'s' * (first.rounds > 1)}.\n\n"
     )
     if first.T:
         rates = ", ".join(f"{rate:,.0f} with {n} clients" for n, rate in first.pgbench.items())
