@@ -107,10 +107,6 @@ class Bench:
                 raise CannotRun(f"the read models are not at {end} yet: {status['projections']}")
             time.sleep(0.02)
 
-    def end(self) -> int:
-        """Of the store."""
-        return int(ask(self._product, "/v1/status")["end"])
-
     def _load(self, crews: Sequence[Crew], warm_s: float, seconds: float) -> Measured:
         does = {crew.does for crew in crews}
         product = self._product

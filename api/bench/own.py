@@ -4,10 +4,8 @@ it stores that all begin as copies of one."""
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from threading import Event
 from typing import NamedTuple
 
@@ -16,7 +14,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from api.bench.cpu import Processes
-from api.cli.folder import Folder
+from api.cli.folder import Folder, scratch
 from api.cli.itself import PROGRAM
 from api.cli.listening import listening, url_of
 from api.cli.output import CannotRun, say
@@ -117,6 +115,13 @@ class OwnLedger:
     def reconciled(self, dsn: str) -> Report:
         return reconcile_store(self._settings, dsn=dsn, kafka=False, progress=lambda *_: None)
 
+    def size(self, dsn: str) -> int:
+        """Bytes of a store's events on disk, with their indexes."""
+        with psycopg.connect(dsn) as connection:
+            row = connection.execute("SELECT pg_total_relation_size('tally.events')").fetchone()
+        assert row is not None
+        return int(row[0])
+
     @contextmanager
     def _supervised(
         self, parts: Sequence[Part], dsn: str, settings: Mapping[str, str]
@@ -150,10 +155,7 @@ class OwnLedger:
 def own_ledger() -> Iterator[OwnLedger]:
     """Gone with all it holds when the block ends."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-bench-")))
-        # As root, the embedded server runs as another user, who has to get through.
-        folder.chmod(0o711)
-        settings = Settings.load(data=folder / "tally", feed="store")
+        settings = Settings.load(data=stack.enter_context(scratch("bench")), feed="store")
         Folder(settings.data).make()
         signals = stack.enter_context(StopSignals())
         server = stack.enter_context(EmbeddedPostgres(settings.data))

@@ -99,6 +99,12 @@ def _figures(results: Sequence[Results]) -> Iterator[str]:
             if row.setup == setup:
                 yield _line(name.partition(f", {setup}")[0], row)
         yield "\n"
+    if first.takes:
+        yield "| | start, s | `serve` in memory, MB | an event on disk, bytes |\n|---|--:|--:|--:|\n"
+        for name, takes in first.takes.items():
+            memory = f"{takes.memory_mb.get('serve', 0):,.0f}"
+            yield f"| {name} | {takes.start_s:.1f} | {memory} | {takes.event_bytes:,.0f} |\n"
+        yield "\n"
     for name in files(results):
         yield f"![{name.partition('.')[0]}]({FOLDER}/{name})\n\n"
 

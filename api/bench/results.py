@@ -57,6 +57,17 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.scenario == other.scenario and self.does != other.does
 
 
+class Takes(msgspec.Struct, kw_only=True):
+    """What a store takes, and the product on it."""
+
+    start_s: float
+    """Until a command is answered; the median of the rounds."""
+    memory_mb: dict[str, float]
+    """By process, when all was measured."""
+    event_bytes: float
+    """Of an event on disk, with its indexes."""
+
+
 class Results(msgspec.Struct, kw_only=True):
     """`tally bench --out FILE`; rates are per second."""
 
@@ -73,8 +84,9 @@ class Results(msgspec.Struct, kw_only=True):
     T: float | None
     """The better of them: what everything is a ratio of."""
     rows: list[Row]
+    takes: dict[str, Takes]
     books: dict[str, Proof]
-    """By setup."""
+    """Both by setup."""
 
     @property
     def good(self) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import secrets
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Final, NamedTuple
 
 from api.bench.books import Books, Proof
@@ -18,10 +18,11 @@ from api.bench.measuring import Bench, Measured, ask
 from api.bench.own import OwnLedger, Running, own_ledger
 from api.bench.pgbench import Pgbench
 from api.bench.replays import PAYMENTS_AN_ACCOUNT, rebuilt, replayed
-from api.bench.results import Results, Row, rows_of
+from api.bench.results import Results, Row, Takes, rows_of
 from api.bench.scenarios import REBUILD, REPLAY, Case, Setup, cases
 from api.cli.product import Product
 from api.composition import clock
+from api.openapi import product_version
 from domain.times import time_text
 from infrastructure.embedded import DATABASE
 from projections.registry import PROJECTIONS
@@ -69,6 +70,9 @@ class _Found:
         self.measured: dict[Case, list[Measured]] = defaultdict(list)
         self.pgbench: dict[int, list[float]] = defaultdict(list)
         self.again: list[Row] = []
+        self.starts_s: dict[str, list[float]] = defaultdict(list)
+        self.memory_mb: dict[str, dict[str, float]] = {}
+        self.event_bytes: dict[str, float] = {}
         self.books: dict[str, Proof] = {}
 
     @property
@@ -77,7 +81,7 @@ class _Found:
 
     def results(self, plan: Plan, on: dict[str, str | int]) -> Results:
         return Results(
-            version=version("tallystick"),
+            version=product_version(),
             at=time_text(clock()),
             machine=on,
             seconds=plan.seconds,
@@ -92,6 +96,14 @@ class _Found:
                 for row in rows_of(case, self.measured[case], self.reference)
             ]
             + self.again,
+            takes={
+                name: Takes(
+                    start_s=statistics.median(self.starts_s[name]),
+                    memory_mb=memory_mb,
+                    event_bytes=self.event_bytes[name],
+                )
+                for name, memory_mb in self.memory_mb.items()
+            },
             books=self.books,
         )
 
@@ -161,15 +173,18 @@ class _OwnRun:
                 rate = self._pgbench.rate(clients=clients, seconds=self._plan.seconds).rate
                 self.found.pgbench[clients].append(rate)
         for setup, store in self._stores.items():
+            began = time.perf_counter()
             with self._own.running(
                 store.dsn, workers=setup is Setup.WORKERS, settings=_SETTINGS.get(setup)
             ) as running:
+                self.found.starts_s[store.name].append(time.perf_counter() - began)
                 bench = self._bench(running, store.books)
                 bench.warm_up()
                 for case in self._plan.cases:
                     if case.setup is setup:
                         self._begin(f"{number}. round: {case.scenario}, {setup}")
                         self.found.measured[case].append(bench.measure(case, dsn=store.dsn))
+                self.found.memory_mb[store.name] = running.processes.memory_mb()
 
     def read_again(self) -> None:
         self._begin("events are read again")
@@ -187,6 +202,7 @@ class _OwnRun:
         self._begin("the books are proved")
         for store in (*self._stores.values(), *self._others):
             report = self._own.reconciled(store.dsn)
+            self.found.event_bytes[store.name] = self._own.size(store.dsn) / report.end
             self.found.books[store.name] = store.books.proved(
                 report.end, sums=report.sums, differences=report.differences
             )

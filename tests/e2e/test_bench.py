@@ -67,6 +67,11 @@ def test_a_benchmark_counts_what_it_did_and_proves_its_books(
     assert {row["scenario"] for row in found["rows"]} > {"single spread", "replay", "rebuild"}
     for row in found["rows"]:
         check_row(row, found["T"])
+    assert set(found["takes"]) == set(found["books"]) - {"what is read again"}
+    for takes in found["takes"].values():
+        assert 0 < takes["start_s"] < WITHIN_S
+        assert 20 < takes["memory_mb"]["serve"] < 2_000
+        assert 50 < takes["event_bytes"] < 5_000
     (lag,) = [row for row in found["rows"] if row["scenario"] == "lag"]
     assert 0 < lag["lag_p50_ms"] <= lag["lag_p99_ms"]
     assert {**json.loads(file.read_text()), "good": True, "fallen": []} == found
