@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -142,9 +142,18 @@ def ask(product: Product, path: str) -> Any:
 
 def loaded(job: Job, processes: Processes) -> Measured:
     """Does a job in a process of its own. Raises CannotRun where it breaks off."""
-    with subprocess.Popen(  # noqa: S603 (ourselves)
-        _PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
-    ) as load:
+    with ExitStack() as stack:
+        load = stack.enter_context(
+            subprocess.Popen(  # noqa: S603 (ourselves)
+                _PROGRAM,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment(),
+                # Out of reach of a Ctrl-C, which is for us: then we end it.
+                start_new_session=True,
+            )
+        )
+        stack.callback(load.kill)
         assert load.stdin is not None
         assert load.stdout is not None
         load.stdin.write(msgspec.json.encode(job))
@@ -155,8 +164,9 @@ def loaded(job: Job, processes: Processes) -> Measured:
         took_s = time.perf_counter() - began
         after = processes.used_s(load=load.pid, bench=os.getpid())
         told = load.stdout.read()
+        load.wait()
     if (begun, ended) != (BEGUN, ENDED) or load.returncode:
-        raise CannotRun("the load broke off; the lines above say why")
+        raise CannotRun("the load broke off; what it said, if anything, is above")
     return Measured(
         msgspec.json.decode(told, type=list[Done]),
         shares(before, after, took_s),

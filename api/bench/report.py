@@ -100,7 +100,7 @@ def _figures(results: Sequence[Results]) -> Iterator[str]:
                 yield _line(name.partition(f", {setup}")[0], row)
         yield "\n"
     if first.takes:
-        yield "| | start, s | `serve` in memory, MB | an event on disk, bytes |\n|---|--:|--:|--:|\n"
+        yield "| | start, s | `serve` in memory, MB | event on disk, bytes |\n|---|--:|--:|--:|\n"
         for name, takes in first.takes.items():
             memory = f"{takes.memory_mb.get('serve', 0):,.0f}"
             yield f"| {name} | {takes.start_s:.1f} | {memory} | {takes.event_bytes:,.0f} |\n"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,15 @@ from api.bench.books import Books
 from api.bench.own import own_ledger
 from infrastructure.embedded import DATABASE
 from tests.fixtures.fix_folders import open_folder
-from tests.fixtures.fix_tally import PATIENCE_S, PROGRAM, Up, environment, processes_of, tally
+from tests.fixtures.fix_tally import (
+    PATIENCE_S,
+    PROGRAM,
+    Up,
+    environment,
+    processes_of,
+    tally,
+    until,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +116,35 @@ def test_a_ratio_that_has_fallen_is_a_no(
     assert ran.json["good"]
     (line,) = ran.json["fallen"]
     assert line.startswith("single spread, write path alone, spread, 4: ")
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_benchmark_that_is_stopped_leaves_nothing(tmp_path: Path, by: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "bench", *SHORT, "--seconds", "3", *scenarios("single hot"), "--no-pgbench"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(TMPDIR=str(tmp_path)),
+        start_new_session=True,
+    ) as bench:
+        until(lambda: load_of(tmp_path))
+        os.killpg(bench.pid, by) if by is signal.SIGINT else bench.send_signal(by)
+        told, said = bench.communicate(timeout=PATIENCE_S)
+    assert bench.returncode == 2
+    assert told == ""
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+    assert processes_of(tmp_path) == set()
+
+
+def load_of(folder: Path) -> bool:
+    """Whether a load runs for the benchmark there."""
+    for pid in processes_of(folder):
+        with suppress(FileNotFoundError):
+            if b"api.bench.load" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return True
+    return False
 
 
 def test_a_product_is_measured_by_its_url(product: Up) -> None:
