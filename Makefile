@@ -62,7 +62,7 @@ lock:  ## renews the locks; needs uv
 	@compile="$(UV) pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header"; \
 	$$compile --extra dev -o requirements-dev.lock; \
-	$$compile --extra build -c requirements-dev.lock -o requirements.lock
+	$$compile --extra build --extra sonic -c requirements-dev.lock -o requirements.lock
 
 clean:  ## all that was made here, but for the data in .tally
 	@rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .kafka .mypy_cache .pytest_cache \

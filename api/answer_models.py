@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from api.models import AccountId, Carrier, Currency
-from domain.events import EVENTS
+from domain.payment_request import RequestState
+from domain.registry import EVENTS
 from domain.transitions import State
 
 # No answer has a member that its schema doesn't name, and none is ever left out.
@@ -90,6 +91,7 @@ class Payment(Answer):
     created_at: TimeText
     hold_expires_at: TimeText | None
     refund_of: PaymentId | None
+    payment_request: PaymentId | None = Field(description="Id of the one that it pays")
     position: Position
     refusal: Refusal | None = None
 
@@ -98,6 +100,29 @@ class PaymentMade(Payment):
     balances: list[AccountBalance] = Field(
         description="Of every account concerned, right after the command"
     )
+
+
+class PaymentRequest(Answer):
+    id: PaymentId
+    state: RequestState = Field(description="As of now, by its deadline")
+    revision: int = Field(description="From 1; one more with each change")
+    credit_account: AccountId
+    amount: Minor | None = Field(description="Minor units; null is the payer's choice")
+    currency: Currency
+    reference: str | None
+    description: str | None
+    metadata: dict[str, str]
+    expires_in_s: int
+    expires_at: TimeText
+    url: str | None = Field(
+        description="Open to whoever has it: the signed order. Null: its secret is gone"
+    )
+    qr_text: str | None = Field(
+        description="What its QR code says; null where that can't hold the amount"
+    )
+    payment_id: PaymentId | None = Field(description="The payment that paid it")
+    created_at: TimeText
+    position: Position
 
 
 class BulkAnswer(Answer):
@@ -203,7 +228,7 @@ class Actor(Answer):
 class Event(Answer):
     position: Position
     type: Annotated[str, Field(json_schema_extra={"enum": sorted(EVENTS)})]
-    stream: str = Field(description="The id of its account, payment or command")
+    stream: str = Field(description="The id of its account, payment, payment request or command")
     version: int
     recorded_at: TimeText
     actor: Actor
@@ -239,6 +264,10 @@ class TrialBalanceLines(ListAnswer):
     items: list[TrialBalanceLine]
 
 
+class PaymentRequests(ListAnswer):
+    items: list[PaymentRequest]
+
+
 class Payments(ListAnswer):
     items: list[Payment]
 
@@ -249,6 +278,22 @@ class Events(ListAnswer):
 
 class Timeline(ListAnswer):
     items: list[TimelineItem]
+
+
+class QrRead(Answer):
+    """The members beside `kind` are those of its kind; the others are not there."""
+
+    kind: Literal["emvco", "url", "pay_code"]
+    fields: dict[str, str | dict[str, str]] | None = Field(
+        None, description="Of `emvco`: every field by its id, a template as its own fields"
+    )
+    currency: Currency | None = Field(None, description="Of `emvco`; null where none is known")
+    amount: Minor | None = Field(None, description="Of `emvco`; null where the payer chooses")
+    token: str | None = Field(None, description="Of `url`: the payment request's")
+
+
+class CodeRead(Answer):
+    code: str = Field(pattern="^[0-9]{24}$")
 
 
 class Lag(Answer):
@@ -274,6 +319,19 @@ class InvalidPart(Answer):
     detail: str
 
 
+class PublicKey(Answer):
+    crv: Literal["Ed25519"]
+    kty: Literal["OKP"]
+    x: str
+    kid: str
+    alg: Literal["EdDSA"]
+    use: Literal["sig"]
+
+
+class PublicKeys(Answer):
+    keys: list[PublicKey]
+
+
 class ProblemDocument(BaseModel):
     """RFC 9457. Members of its own name what it is about: `account`, `index`, `position` ..."""
 
@@ -286,6 +344,7 @@ class ProblemDocument(BaseModel):
     code: str = Field(description="Stable")
     request_id: str
     errors: list[InvalidPart] | None = None
+    revision: int | None = Field(None, description="Of `revision_changed`: the present one")
     line: int | None = Field(None, description="Of `bulk_refused`: the line, from 0")
     problem: dict[str, object] | None = Field(
         None, description="Of `bulk_refused`: the problem that the line has, a document like this"

@@ -1,8 +1,8 @@
 """The FastAPI app: its routes, its layers, and what every error looks like."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -11,9 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from api import openapi
+from api.access import AccessLog
 from api.edge import Edge
 from api.metrics import Metrics
 from api.operations import query_problem
@@ -22,37 +23,43 @@ from api.problems import Problem
 from api.request_ids import request_id_of
 from api.routes import (
     account_commands,
+    account_qr,
     accounts,
     balances,
     bulk,
+    decoding,
     events,
     health,
     holds,
+    orders,
     payment_commands,
+    payment_request_commands,
+    payment_requests,
     payments,
     statements,
     trial_balance,
 )
+from api.short_way import ShortWay
 from application.ports import StoreUnavailable
 
 ROUTERS: tuple[APIRouter, ...] = (
     account_commands.router,
     accounts.router,
+    account_qr.router,
     payment_commands.router,
     bulk.router,
     payments.router,
+    payment_request_commands.router,
+    payment_requests.router,
+    orders.router,
     balances.router,
     holds.router,
     statements.router,
     trial_balance.router,
+    decoding.router,
     events.router,
     health.router,
 )
-
-HOT: Final = frozenset({"makePayment", "openAccount"})
-"""Operations that come by the thousand."""
-
-Guard = Callable[[Request], Awaitable[None]]
 
 Running = Callable[[], AbstractAsyncContextManager[Parts]]
 """Starts the parts and ends them: api/composition.py."""
@@ -61,14 +68,17 @@ Running = Callable[[], AbstractAsyncContextManager[Parts]]
 def make_app(running: Running, metrics: Metrics) -> FastAPI:
     """The app over parts that live as long as its lifespan."""
 
+    access = AccessLog(metrics)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with running() as parts:
             app.state.parts = parts
+            app.state.short_way = ShortWay(parts, access)
             yield
 
     app = App(
-        metrics=metrics,
+        access=access,
         # Else each request looks whether somebody has turned them on.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         title="Tallystick",
@@ -96,50 +106,14 @@ def make_app(running: Running, metrics: Metrics) -> FastAPI:
 
 
 class App(FastAPI):
-    """FastAPI with our edge around it, and a short way to the hot routes."""
+    """FastAPI with our edge around it."""
 
-    def __init__(self, *, metrics: Metrics, **settings: Any) -> None:
+    def __init__(self, *, access: AccessLog, **settings: Any) -> None:
         super().__init__(**settings)
-        self._metrics = metrics
+        self._access = access
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Edge(ShortWay(super().build_middleware_stack()), self._metrics)
-
-
-class ShortWay:
-    """Hot routes' guards and handlers without FastAPI's and Starlette's layers: those are more
-    than half of a payment's time.
-
-    The FastAPI routes stay behind it, for the document; a hot handler takes the request alone.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._hot = {
-            (method, route.path): route
-            for router in ROUTERS
-            for route in router.routes
-            if isinstance(route, APIRoute) and route.operation_id in HOT
-            for method in route.methods or ()
-        }
-        assert {route.operation_id for route in self._hot.values()} == HOT
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hot = scope["type"] == "http" and self._hot.get((scope["method"], scope["path"]))
-        if not hot:
-            await self._app(scope, receive, send)
-            return
-        scope["route"] = hot
-        request = Request(scope, receive, send)
-        try:
-            for guard in hot.dependencies:
-                await cast(Guard, guard.dependency)(request)
-            answer: Response = await hot.endpoint(request)
-        except Problem as problem:
-            answer = await _problem(request, problem)
-        except StoreUnavailable as unavailable:
-            answer = await _store_unavailable(request, unavailable)
-        await answer(scope, receive, send)
+        return Edge(super().build_middleware_stack(), self._access)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

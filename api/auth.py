@@ -21,6 +21,8 @@ AUDITS: Final[frozenset[Role]] = frozenset({"auditor"})
 
 KNOWN_FOR_S: Final = 1.0
 """How long a key is trusted without asking the store: a revoked one ends within it."""
+ASKED_AFTER_S: Final = 0.5
+"""From then on the store is asked beside the requests, so that a busy client never waits for it."""
 MAX_KNOWN: Final = 10_000
 MAX_TOKEN_LENGTH: Final = 256
 
@@ -47,16 +49,34 @@ class KeyRing:
         self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
         self._asked: dict[str, asyncio.Task[Caller | None]] = {}
 
+    def known(self, token: str) -> Caller | None:
+        """Whose key this is, where that needs no question to the store."""
+        caller, since = self._known.get(token, (None, 0.0))
+        age_s = self._monotonic() - since
+        if caller is None or age_s >= KNOWN_FOR_S:
+            return None
+        if age_s >= ASKED_AFTER_S:
+            self._ask_once(token)
+        return caller
+
     async def caller(self, token: str) -> Caller | None:
-        known = self._known.get(token)
-        if known and self._monotonic() - known[1] < KNOWN_FOR_S:
-            return known[0]
-        # One question for all who wait: a busy client would ask a hundred times a second.
+        return self.known(token) or await asyncio.shield(self._ask_once(token))
+
+    def _ask_once(self, token: str) -> asyncio.Task[Caller | None]:
+        """One question for all who wait: a busy client would ask a hundred times a second."""
         asked = self._asked.get(token)
         if asked is None:
             asked = self._asked[token] = asyncio.create_task(self._ask(token))
-            asked.add_done_callback(lambda _: self._asked.pop(token))
-        return await asyncio.shield(asked)
+            asked.add_done_callback(self._asked_for(token))
+        return asked
+
+    def _asked_for(self, token: str) -> Callable[[asyncio.Task[Caller | None]], None]:
+        def done(asked: asyncio.Task[Caller | None]) -> None:
+            del self._asked[token]
+            if not asked.cancelled():
+                asked.exception()  # whoever waits has it; where nobody does, the next one asks
+
+        return done
 
     async def _ask(self, token: str) -> Caller | None:
         now = self._monotonic()
@@ -93,11 +113,17 @@ def caller_of(request: Request) -> Caller:
     return cast(Caller, request.state.caller)
 
 
+def bearer(authorization: str) -> str | None:
+    """The token of an Authorization header; None where it has none, or one that can't be ours."""
+    scheme, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and 0 < len(token) <= MAX_TOKEN_LENGTH else None
+
+
 def _token(request: Request) -> str:
     sent = request.headers.getlist("authorization")
-    scheme, _, token = sent[0].strip().partition(" ") if len(sent) == 1 else ("", "", "")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_LENGTH:
+    token = bearer(sent[0]) if len(sent) == 1 else None
+    if token is None:
         raise _unauthenticated()
     return token
 

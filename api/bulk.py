@@ -17,6 +17,7 @@ from api.models import PaymentBody
 from api.operations import LINES
 from api.orders import order_of
 from api.parts import parts_of
+from api.payment_parser import plain_payment
 from api.problems import Problem, body_error, invalid
 from api.request_ids import request_id_of
 from api.requests import (
@@ -34,6 +35,7 @@ from application.batch import BulkRefused
 from application.commands import MakePayment, PayTogether
 from application.ports import StorageFull, StoreUnavailable
 from application.writer import Overloaded, Writer
+from domain.order import PaymentOrder
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_LINES: Final = 10_000
@@ -77,16 +79,22 @@ def _payment(request: Request, line: bytes, *, dry_run: bool) -> MakePayment:
     """The same request as POST /v1/payments with the line's other members. Raises Problem."""
     if len(line) > MAX_BODY_BYTES:
         raise too_large(MAX_BODY_BYTES)
-    members = parsed(line)
-    key = members.pop("idempotency_key", None)
-    body, meaning = understood(members, PaymentBody, "POST", "/v1/payments")
+    order, meaning, key = plain_payment(line) or _any_payment(line)
     return MakePayment(
         id=uuid4() if dry_run and key is None else command_id(request, _key(key)),
         fingerprint=meaning,
         actor=actor_of(request),
         dry_run=dry_run,
-        order=order_of(body),
+        order=order,
     )
+
+
+def _any_payment(line: bytes) -> tuple[PaymentOrder, bytes, Any]:
+    """What it asks for, its fingerprint, and its key as sent. Raises Problem."""
+    members = parsed(line)
+    key = members.pop("idempotency_key", None)
+    body, meaning = understood(members, PaymentBody, "POST", "/v1/payments")
+    return order_of(body), meaning, key
 
 
 def _key(sent: Any) -> str:

@@ -70,6 +70,16 @@ async def carry_out(request: Request, command: Command, *, status: int = 200) ->
 
     Raises Problem for what was refused or is not known.
     """
+    answer = await decided(request, command)
+    return answered(
+        answer.body,
+        status=200 if command.dry_run else status,
+        headers=REPLAYED if answer.replayed else {},
+    )
+
+
+async def decided(request: Request, command: Command) -> Answer:
+    """What the command comes to. Raises Problem as carry_out does."""
     parts = parts_of(request)
     result: Answer | Exception
     try:
@@ -77,12 +87,7 @@ async def carry_out(request: Request, command: Command, *, status: int = 200) ->
         result = await asyncio.shield(asyncio.wrap_future(parts.writer.submit(command)))
     except Exception as error:  # noqa: BLE001 (raised as what it means)
         result = error
-    answer = accepted(command, result, parts.metrics)
-    return answered(
-        answer.body,
-        status=200 if command.dry_run else status,
-        headers=REPLAYED if answer.replayed else {},
-    )
+    return accepted(command, result, parts.metrics)
 
 
 def accepted(command: Command, result: Answer | Exception, metrics: Metrics) -> Answer:

@@ -25,6 +25,8 @@ from application.snapshots import Snapshots
 from application.writer import Writer
 from infrastructure import reconcile as reconciling
 from infrastructure.announced_end import AnnouncedEnd
+from infrastructure.carriers.decoders import Decoders
+from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.connections import ReadPool
 from infrastructure.due_payments import DuePaymentsReadModel
 from infrastructure.event_log import EventLog
@@ -36,8 +38,10 @@ from infrastructure.kafka.watchdog import Watchdog
 from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
+from infrastructure.order_signatures import OrderSigner
 from infrastructure.reconcile import Report
-from infrastructure.secret import KeyHashes
+from infrastructure.request_tokens import RequestTokens
+from infrastructure.secret import Secrets, key_hashes
 from infrastructure.settings import Settings
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 from infrastructure.store_feed import StoreFeed
@@ -72,7 +76,8 @@ def compose(
     settings: Settings,
     *,
     dsn: str,
-    key_hashes: KeyHashes,
+    url: str,
+    secrets: Secrets,
     stopping: asyncio.Event,
     clock: Clock = clock,
     on_writer_death: Callable[[], None] = end_process,
@@ -80,8 +85,8 @@ def compose(
 ) -> FastAPI:
     """The app on the store of that DSN (as tally_app); its parts start and end with its lifespan.
 
-    `key_hashes` gives the keyed hashes an API key may be stored under; `stopping` is set when the
-    process begins to end; without `sweeps` nothing is done that nobody asks for.
+    `url` is where the API will be; `stopping` is set when the process begins to end; without
+    `sweeps` nothing is done that nobody asks for.
     """
     metrics = Metrics()
 
@@ -117,6 +122,8 @@ def compose(
                 sweeper = Sweeper(due, writer.submit, clock=clock)
                 sweeper.start()
                 stack.callback(sweeper.stop)
+            decoders = Decoders()
+            stack.push_async_callback(decoders.stop)
             yield Parts(
                 ledger=settings.ledger,
                 clock=clock,
@@ -124,8 +131,15 @@ def compose(
                 events=events,
                 announced=announced,
                 reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),
-                keys=_key_ring(KeyLookup(for_keys, key_hashes)),
+                keys=_key_ring(KeyLookup(for_keys, key_hashes(*secrets))),
                 metrics=metrics,
+                public_url=settings.public_url or url,
+                shop_qr=ShopQr(
+                    country=settings.qr_country, city=settings.qr_city, mcc=settings.qr_mcc
+                ),
+                decoders=decoders,
+                request_tokens=RequestTokens(secrets),
+                order_signer=OrderSigner(secrets),
                 stopping=stopping,
             )
 

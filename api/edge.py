@@ -7,18 +7,17 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.metrics import Metrics
+from api.access import AccessLog
 from api.problems import Problem
 from api.request_ids import request_id
 
-_access = logging.getLogger("tally.access")
 _log = logging.getLogger(__name__)
 
 
 class Edge:
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, access: AccessLog) -> None:
         self._app = app
-        self._metrics = metrics
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,23 +43,14 @@ class Edge:
                 raise  # the answer is under way: the connection must break, not end well
             await Problem("internal").response(id_)(scope, receive, sending)
         finally:
-            self._tell(scope, status, time.perf_counter() - began)
-
-    def _tell(self, scope: Scope, status: int, took_s: float) -> None:
-        route = route_template(scope)
-        self._metrics.answered(scope["method"], route, status, took_s)
-        caller = scope["state"].get("caller")
-        _access.info(
-            "request",
-            extra={
-                "request_id": scope["state"]["request_id"],
-                "method": scope["method"],
-                "route": route,
-                "status": status,
-                "ms": round(took_s * 1000, 2),
-                "caller": caller.name if caller else None,
-            },
-        )
+            self._access.tell(
+                request_id=id_,
+                method=scope["method"],
+                route=route_template(scope),
+                status=status,
+                took_s=time.perf_counter() - began,
+                caller=scope["state"].get("caller"),
+            )
 
 
 def route_template(scope: Scope) -> str:

@@ -51,6 +51,7 @@ PAYMENT_READ: Final[dict[str, Any]] = {
     "created_at": _AT,
     "hold_expires_at": None,
     "refund_of": None,
+    "payment_request": None,
     "position": 12,
 }
 
@@ -244,6 +245,28 @@ STATUS: Final[dict[str, Any]] = {
     },
     "mirror": None,
 }
+QR_TEXT: Final = (
+    "00020101021126400019internal.tallystick0113merchants:bob5204000053039785802ZZ"
+    "5913merchants:bob6008Anywhere630495EE"
+)
+QR_TEXT_BODY: Final = {"text": QR_TEXT}
+QR_READ: Final[dict[str, Any]] = {
+    "kind": "emvco",
+    "fields": {
+        "00": "01",
+        "01": "11",
+        "26": {"00": "internal.tallystick", "01": "merchants:bob"},
+        "52": "0000",
+        "53": "978",
+        "58": "ZZ",
+        "59": "merchants:bob",
+        "60": "Anywhere",
+        "63": "95EE",
+    },
+    "currency": "EUR",
+    "amount": None,
+}
+CODE_READ: Final = {"code": "900012345678901234567895"}
 
 
 def listed(*items: Any) -> dict[str, Any]:

@@ -133,6 +133,7 @@ OverdraftLimit = Annotated[
     Limit | None, Field(description="Minor units; null is unlimited. Other than 0: admin only")
 ]
 MaxBalance = Annotated[Limit | None, Field(description="Minor units; null is no maximum")]
+QrText = Annotated[str, AfterValidator(text), Field(json_schema_extra=NO_NUL)]
 NO_LIMIT: Final = frozenset({"overdraft_limit", "max_balance"})
 
 
@@ -309,3 +310,7 @@ class RefundBody(RequestBody):
 
 class EmptyBody(RequestBody):
     """Nothing more is to be said: `{}`, or no body at all."""
+
+
+class QrTextBody(RequestBody):
+    text: QrText = Field(description="What a QR code says")

@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic.json_schema import models_json_schema
 
-from api import answer_models, models
+from api import answer_models, models, payment_request_models
 from api.requests import RequestBody
 
 _DESCRIPTION: Final = """\
@@ -21,8 +21,10 @@ Every command takes an `Idempotency-Key`, and answers the same for ever."""
 _TAGS: Final = [
     {"name": "accounts", "description": "Open, change and read accounts"},
     {"name": "payments", "description": "Move money, and read what became of it"},
+    {"name": "payment requests", "description": "A shop asks to be paid, a payer's phone answers"},
     {"name": "balances", "description": "What is posted, pending and available, now and then"},
     {"name": "statements", "description": "An account's entries over a period"},
+    {"name": "carriers", "description": "Read what a QR code, a sound or an NFC tag carries"},
     {"name": "events", "description": "The history itself, for auditors"},
     {"name": "operations", "description": "Whether all is well"},
 ]
@@ -83,7 +85,7 @@ def _schemas() -> dict[str, Any]:
     ]
     bodies = [
         model
-        for model in vars(models).values()
+        for model in {**vars(models), **vars(payment_request_models)}.values()
         if isinstance(model, type) and issubclass(model, RequestBody) and model is not RequestBody
     ]
     _, told = models_json_schema(

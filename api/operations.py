@@ -31,6 +31,8 @@ OF_COMMANDS: Final = (
     "storage_full",
 )
 LINES: Final = "application/x-ndjson"
+BINARY: Final = {"schema": {"type": "string", "format": "binary"}, "example": "…"}
+"""A body of bytes."""
 OF_READS: Final = ("position_unknown", "not_caught_up")
 OF_ACCOUNTS: Final = (
     "account_unknown",
@@ -56,6 +58,7 @@ def operation(
     problems: Iterable[str] = (),
     also: dict[str, Any] | None = None,
     lines: bool = False,
+    takes: Mapping[str, Any] = MappingProxyType({}),
     flags: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Keyword arguments of a route.
@@ -63,8 +66,9 @@ def operation(
     `allowed` are the roles (None: no key needed); `waits` says that it takes `Prefer`;
     `positioned`, that it answers with `Ledger-Position`; `problems` are codes beyond the usual
     ones; `also` is the content in other media types; `lines` says that body and answer are JSON
-    lines of those models, which bring their keys; `flags` are query parameters that are true or
-    false, and what each says. Every command takes `dry_run`.
+    lines of those models, which bring their keys; `takes` is the content, by media type, of a body
+    that is no command; `flags` are query parameters that are true or false, and what each says.
+    Every command takes `dry_run`.
     """
     codes = [*ALWAYS, *problems]
     headers: dict[str, Any] = {"X-Request-Id": _REQUEST_ID}
@@ -75,7 +79,7 @@ def operation(
     if allowed is not None:
         codes += OF_KEYS
         dependencies.append(Depends(Allowed(allowed)))
-    if lines:
+    if lines or takes:
         codes += OF_BODIES
     elif body is not None:
         codes += OF_COMMANDS
@@ -86,7 +90,7 @@ def operation(
         parameters.append(_PREFER)
     if positioned:
         headers["Ledger-Position"] = _LEDGER_POSITION
-    media = _lines if lines else _json
+    media = _lines if lines else json_content
     content = {} if answer is None else media(answer, example)
     success = {"description": summary, "headers": headers, "content": content | (also or {})}
     successes: dict[int | str, dict[str, Any]] = {status: success}
@@ -100,10 +104,7 @@ def operation(
         extra["x-roles"] = sorted(allowed)
     if body is not None:
         required = not lines and any(field.is_required() for field in body.model_fields.values())
-        extra["requestBody"] = {
-            "required": required,
-            "content": media(body, body_example),
-        }
+        extra |= _body(media(body, body_example), required=required)
     return {
         "operation_id": operation_id,
         "summary": summary,
@@ -113,7 +114,7 @@ def operation(
         "response_description": summary,
         "dependencies": [*dependencies, Depends(OnlyKnownParameters(flags))],
         "responses": {**successes, **_problems(codes)},
-        "openapi_extra": extra,
+        "openapi_extra": extra | (_body(takes, required=True) if takes else {}),
     }
 
 
@@ -169,7 +170,7 @@ def ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
-def _json(model: type[BaseModel], example: Any) -> dict[str, Any]:
+def json_content(model: type[BaseModel], example: Any) -> dict[str, Any]:
     return {"application/json": {"schema": ref(model), "example": example}}
 
 
@@ -178,6 +179,10 @@ def _lines(model: type[BaseModel], example: Iterable[Any]) -> dict[str, Any]:
     text = "".join(json.dumps(line) + "\n" for line in example)
     schema = {"type": "string", "x-line": ref(model)}
     return {LINES: {"schema": schema, "example": text}}
+
+
+def _body(content: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
+    return {"requestBody": {"required": required, "content": dict(content)}}
 
 
 def _flag(name: str, told: str) -> dict[str, Any]:

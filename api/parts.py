@@ -11,6 +11,10 @@ from api.metrics import Metrics
 from api.reading import ReadModels
 from application.ports import Clock
 from application.writer import Writer
+from infrastructure.carriers.decoders import Decoders
+from infrastructure.carriers.shop_qr import ShopQr
+from infrastructure.order_signatures import OrderSigner
+from infrastructure.request_tokens import RequestTokens
 
 if TYPE_CHECKING:
     from infrastructure.announced_end import AnnouncedEnd
@@ -27,6 +31,12 @@ class Parts:
     reads: ReadModels
     keys: KeyRing
     metrics: Metrics
+    public_url: str
+    """What the URLs that we give out begin with."""
+    shop_qr: ShopQr
+    decoders: Decoders
+    request_tokens: RequestTokens
+    order_signer: OrderSigner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to end: what follows live ends then."""
 

@@ -12,7 +12,7 @@ from api.problems import Problem
 _ACCOUNT_ID: Final = re.compile(ACCOUNT_ID.removesuffix("$"), re.ASCII)
 
 NOBODYS: Final = UUID(int=0)
-"""A payment's id is a version 5 UUID: no payment has this one."""
+"""Ids of payments and payment requests are version 5 UUIDs: none has this one."""
 
 AccountIdInPath = Annotated[
     str,
@@ -23,6 +23,16 @@ AccountIdInPath = Annotated[
 ]
 PaymentIdInPath = Annotated[
     str, Path(description="A payment's id", json_schema_extra={"format": "uuid"})
+]
+PaymentRequestIdInPath = Annotated[
+    str, Path(description="A payment request's id", json_schema_extra={"format": "uuid"})
+]
+TokenInPath = Annotated[
+    str,
+    Path(
+        description="The token in a payment request's `url`",
+        json_schema_extra={"pattern": "^[A-Za-z0-9_-]{43}$"},
+    ),
 ]
 PositionInPath = Annotated[
     str,
@@ -38,7 +48,7 @@ def account_id(sent: str) -> str:
 
 
 def payment_id(sent: str) -> UUID:
-    """Raises Problem: not_found, for what can be no payment's id."""
+    """Raises Problem: not_found, for what can be no payment's id, nor a payment request's."""
     made = payment_id_or_none(sent)
     if made is None:
         raise Problem("not_found")

@@ -41,9 +41,16 @@ STATUS: Final[dict[str, int]] = {
     "account_exists": 409,
     "account_not_empty": 409,
     "bulk_refused": 409,
+    "gone": 410,
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
+    "request_canceled": 422,
+    "request_paid": 422,
+    "request_expired": 422,
+    "revision_changed": 422,
+    "amount_required": 422,
+    "amount_fixed": 422,
     "payment_not_held": 422,
     "hold_expired": 422,
     "capture_exceeds_hold": 422,
@@ -61,7 +68,9 @@ STATUS: Final[dict[str, int]] = {
     "max_balance_exceeded": 422,
     "balance_overflow": 422,
     "limit_exceeded": 422,
+    "amount_not_representable": 422,
     "internal": 500,
+    "carrier_unavailable": 501,
     "overloaded": 503,
     "not_caught_up": 503,
     "store_unavailable": 503,
@@ -84,12 +93,17 @@ DETAILS: Final[dict[str, str]] = {
     "forbidden": "This key's role may not do this; use a key of a role that may.",
     "not_found": "Nothing is here; check the path and the id.",
     "method_not_allowed": "This path has other methods; see the Allow header.",
+    "gone": "It is over: used, paid, canceled or past its deadline; ask for another.",
     "body_too_large": "Send a smaller body.",
     "unsupported_media_type": "Send the body in the media type that the operation names.",
     "internal": (
         "Something failed here. What became of a command is unknown: send it again with the same "
         "key, and tell the operator the request_id if it stays."
     ),
+    "amount_not_representable": (
+        "A QR code has room for 13 characters of amount; show the request's `url` instead."
+    ),
+    "carrier_unavailable": "Sound is not installed here; use another carrier.",
     "overloaded": "Nothing was done; send the request again after Retry-After seconds.",
     "not_caught_up": (
         "The read model has not come to this position; ask again, or wait longer by "

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from api.cursors import LAST_DAY, MAX_CURSOR_LENGTH
 from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, Time, text
-from domain.events import EVENTS
+from domain.payment_request import RequestState
+from domain.registry import EVENTS
 from domain.transitions import State
 
 DEFAULT_LIMIT: Final = 50
@@ -50,6 +51,7 @@ Position = Annotated[
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_POSITION}),
 ]
 Day = Annotated[Date, Field(le=LAST_DAY)]
+QrForm = Literal["svg", "png", "text"]
 Prefix = Annotated[str, Field(pattern=PREFIX, description="What the account's id begins with")]
 Account = Annotated[str, Field(pattern=ACCOUNT_ID)]
 
@@ -136,6 +138,15 @@ class PaymentsQuery(Page):
     carrier: Literal["api", "qr", "barcode", "nfc", "sonic", "link"] | None = None
     created_from: Time | None = None
     created_to: Time | None = Field(None, description="Exclusive")
+
+
+class PaymentRequestsQuery(Page):
+    credit_account: Account | None = None
+    state: RequestState | None = Field(None, description="As of now, whatever has been recorded")
+
+
+class QrQuery(Read):
+    as_: QrForm = Field("svg", alias="as", description="`text` is what is in the code")
 
 
 class EventsQuery(Listed):

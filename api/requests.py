@@ -154,11 +154,16 @@ def too_large(at_most: int) -> Problem:
     return Problem("body_too_large", f"Send at most {at_most} bytes.")
 
 
+def media_type(request: Request) -> str:
+    """Of the body, without parameters; empty where it isn't said."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def require_media_type(request: Request, wanted: str) -> None:
     """Raises Problem: unsupported_media_type."""
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    parameters = request.headers.get("content-type", "").partition(";")[2]
     charset = parameters.partition("charset=")[2].strip(' "').lower()
-    if media_type.strip().lower() != wanted or charset not in ("", "utf-8"):
+    if media_type(request) != wanted or charset not in ("", "utf-8"):
         raise Problem(
             "unsupported_media_type", f"Send the body as UTF-8, with `Content-Type: {wanted}`."
         )

@@ -12,6 +12,8 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from api.short_way import PaymentProtocol
+
 KEEP_ALIVE_S: Final = 75
 """Longer than a proxy in front keeps its connections, so that it is the one to close them."""
 
@@ -68,7 +70,7 @@ def make_server(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=PaymentProtocol,
         ws="none",
         lifespan="on",
         access_log=False,  # ours is api/edge.py's

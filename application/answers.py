@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from domain.account import Account
+from domain.aggregate import Subject
 from domain.events import (
     AccountEntry,
     AccountHold,
@@ -14,8 +15,12 @@ from domain.events import (
     PaymentRefused,
     PaymentSettled,
 )
-from domain.payment import Payment, account_events
+from domain.payment import Payment, account_events, elsewhere
+from domain.payment_request import PaymentRequest
+from domain.request_events import PaymentRequestOpened
 from domain.times import time_text
+
+_WITH_BALANCES: Final = (AccountEntry, AccountHold)
 
 
 class Recorded(NamedTuple):
@@ -39,27 +44,38 @@ class Answer(NamedTuple):
     """Of commands that were decided together: each one's, or what it was refused for."""
 
 
-def answer(record: Sequence[Recorded], payment: Payment | None, *, replayed: bool) -> Answer:
+def answer(record: Sequence[Recorded], about: Subject | None, *, replayed: bool) -> Answer:
     """The answer to the command whose events, all and in order, these are.
 
-    `payment` is the one that it makes or is about, as it is right after it.
+    `about` is what it makes or changes besides accounts, as it is right after it.
     """
     position, last = record[-1]
     first = record[0].event
     match last if isinstance(last, CommandDecided) else first:
         case CommandDecided(refusal=None, account_after=dict(account)):
             return Answer({**account, "position": position}, None, position, replayed)
-        case CommandDecided(refusal=dict(refused), payment=None):
+        case CommandDecided(refusal=dict(refused), payment=None, payment_request=None):
             return Answer({}, refused, position, replayed)
-        case CommandDecided(refusal=dict(refused), payment=about):
-            return Answer({}, {**refused, "payment_id": str(about)}, position, replayed)
+        case CommandDecided(refusal=dict(refused), payment=None, payment_request=request):
+            return Answer({}, {**refused, "payment_request": str(request)}, position, replayed)
+        case CommandDecided(refusal=dict(refused), payment=payment):
+            return Answer({}, {**refused, "payment_id": str(payment)}, position, replayed)
         case PaymentRefused(refusal=refused):
             told = {**refused, "payment_id": str(first.originator_id)}
             return Answer({}, told, position, replayed)
         case _:
-            assert payment is not None
-            body = payment_resource(payment, position) | {"balances": _balances(record)}
-            return Answer(body, None, position, replayed)
+            return Answer(_resource(about, record), None, position, replayed)
+
+
+def _resource(about: Subject | None, record: Sequence[Recorded]) -> dict[str, Any]:
+    position = record[-1].position
+    match about:
+        case Payment():
+            return payment_resource(about, position) | {"balances": _balances(record)}
+        case PaymentRequest():
+            return request_resource(about, position)
+        case _:
+            raise AssertionError(f"{type(about).__name__} is no answer")
 
 
 def account_resource(account: Account) -> dict[str, Any]:
@@ -104,21 +120,47 @@ def payment_resource(payment: Payment, position: int) -> dict[str, Any]:
         "created_at": time_text(payment.created_on),
         "hold_expires_at": payment.expires_at and time_text(payment.expires_at),
         "refund_of": payment.refund_of and str(payment.refund_of),
+        "payment_request": payment.payment_request and str(payment.payment_request),
+        "position": position,
+    }
+
+
+def request_resource(request: PaymentRequest, position: int) -> dict[str, Any]:
+    """The payment request as answered, but for `url` and `qr_text`: what they take of it is
+    `token_key`, which is not shown."""
+    return {
+        "id": str(request.id),
+        "state": request.state,
+        "revision": request.revision,
+        "credit_account": request.credit_account,
+        "amount": request.amount_minor,
+        "currency": request.currency,
+        "reference": request.reference,
+        "description": request.description,
+        "metadata": request.metadata,
+        "expires_in_s": request.expires_in_s,
+        "expires_at": time_text(request.expires_at),
+        "token_key": request.token_key,
+        "payment_id": request.payment and str(request.payment),
+        "created_at": time_text(request.created_on),
         "position": position,
     }
 
 
 def record_length(first: LedgerEvent) -> int:
     """How many events from its stream's first on belong to a command: they are contiguous."""
-    refunds = isinstance(first, PaymentSettled) and first.refund_of is not None
-    return 1 + account_events(first) + refunds  # a refund's last event is on its original's stream
+    match first:
+        case PaymentSettled():
+            return 1 + account_events(first) + elsewhere(first)
+        case PaymentRequestOpened():
+            return 2  # its command's record
+        case _:
+            return 1 + account_events(first)
 
 
 def _balances(record: Sequence[Recorded]) -> list[dict[str, Any]]:
     """Of every account concerned, right after the command."""
-    latest = {
-        event.account: event for _, event in record if isinstance(event, AccountEntry | AccountHold)
-    }
+    latest = {event.account: event for _, event in record if isinstance(event, _WITH_BALANCES)}
     return [
         {
             "account": event.account,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from application.answers import Recorded
 from application.commands import Command, PayTogether
 from domain.account import Account
+from domain.aggregate import Subject
 from domain.events import CommandDecided, LedgerEvent, PaymentDecided, PaymentRefused
-from domain.payment import Payment
 from domain.refusals import REFUSED, IdempotencyKeyReused, Refusal, Undecided
 
 
@@ -20,8 +20,8 @@ class Decided(NamedTuple):
 
     first_position: int
     events: Sequence[LedgerEvent]
-    payment: Payment | None
-    """The payment it makes or is about, as it is right after it."""
+    about: Subject | None
+    """What it is answered with, as it is right after it; None: an account."""
     replayed: bool
 
 
@@ -41,6 +41,7 @@ class Together(NamedTuple):
 Decision = Decided | Known | Together | Exception
 """An exception is an Undecided refusal, or the defect that deciding this command ran into."""
 Decide = Callable[[Command, "Draft"], None]
+Kind = TypeVar("Kind", bound=Subject)
 
 
 class BulkRefused(Undecided):
@@ -63,9 +64,10 @@ class Draft:
         self.ledger = batch.ledger
         self.events: list[LedgerEvent] = []
         self.accounts: dict[str, Account] = {}
-        self.payments: dict[UUID, Payment] = {}
-        self.about: Payment | None = None
-        """The payment that the command is answered with."""
+        self.subjects: dict[UUID, Subject] = {}
+        """What it makes and changes besides accounts, by stream."""
+        self.about: Subject | None = None
+        """What the command is answered with, where it isn't an account."""
         self._batch = batch
 
     def account(self, account_id: str) -> Account | None:
@@ -84,14 +86,17 @@ class Draft:
             if (account := self.account(account_id)) is not None
         }
 
-    def payment(self, payment_id: UUID) -> Payment | None:
-        """A copy of the payment as the commands before this one leave it; None: it's unknown."""
-        payment = self._batch.payment(payment_id)
-        return None if payment is None else payment.copied()
+    def subject(self, stream: UUID, kind: type[Kind]) -> Kind | None:
+        """A copy as the commands before this one leave it; None: no such thing is of that kind.
 
-    def concerns(self, payment: Payment) -> None:
-        """Says which payment the command makes, or changes."""
-        self.about = self.payments[payment.id] = payment
+        What is changed of it counts once it is among `subjects`.
+        """
+        subject = self._batch.subject(stream)
+        return subject.copied() if isinstance(subject, kind) else None
+
+    def is_about(self, subject: Subject) -> None:
+        """Says what the command makes or changes, and is answered with."""
+        self.about = self.subjects[subject.id] = subject
 
 
 class Batch:
@@ -105,7 +110,7 @@ class Batch:
         now: datetime,
         decide: Decide,
         account: Callable[[str], Account | None],
-        payment: Callable[[UUID], Payment | None],
+        subject: Callable[[UUID], Subject | None],
         known: Mapping[UUID, Recorded],
         in_doubt: Collection[UUID] = (),
     ) -> None:
@@ -116,12 +121,12 @@ class Batch:
         self.events: list[LedgerEvent] = []
         self.accounts: dict[str, Account] = {}
         """The accounts changed so far, by id."""
-        self.payments: dict[UUID, Payment] = {}
-        """The payments made and changed so far."""
+        self.subjects: dict[UUID, Subject] = {}
+        """What was made and changed so far besides accounts, by stream."""
         self.decisions: list[Decision] = []
         self._decide = decide
         self._cached_account = account
-        self._cached_payment = payment
+        self._cached_subject = subject
         self._known = known
         self._in_doubt = set(in_doubt)
         self._met: dict[UUID, tuple[bytes, Decided]] = {}
@@ -141,8 +146,8 @@ class Batch:
     def account(self, account_id: str) -> Account | None:
         return self.accounts.get(account_id) or self._cached_account(account_id)
 
-    def payment(self, payment_id: UUID) -> Payment | None:
-        return self.payments.get(payment_id) or self._cached_payment(payment_id)
+    def subject(self, stream: UUID) -> Subject | None:
+        return self.subjects.get(stream) or self._cached_subject(stream)
 
     def accepted(self) -> Collection[UUID]:
         """The commands that it records."""
@@ -153,7 +158,7 @@ class Batch:
 
     def _together(self, together: PayTogether) -> Together:
         """Decided on the batch itself, which is put back where nothing is to be recorded."""
-        events, accounts, payments = len(self.events), dict(self.accounts), dict(self.payments)
+        events, accounts, subjects = len(self.events), dict(self.accounts), dict(self.subjects)
         met = dict(self._met)
         keep = False
         try:
@@ -165,7 +170,7 @@ class Batch:
         finally:
             if not keep:
                 del self.events[events:]
-                self.accounts, self.payments, self._met = accounts, payments, met
+                self.accounts, self.subjects, self._met = accounts, subjects, met
         return Together(decisions)
 
     def _tried(self, command: Command) -> Decided | Known | Exception:
@@ -214,6 +219,6 @@ class Batch:
         if not dry_run:
             self.events += draft.events
             self.accounts |= draft.accounts
-            self.payments |= draft.payments
+            self.subjects |= draft.subjects
             self._met[command.id] = (command.fingerprint, decided)
         return decided

@@ -27,8 +27,9 @@ class Command(ABC):
         """The accounts it names."""
 
     @property
-    def payment_ids(self) -> Iterable[UUID]:
-        """The payments it is about: it is decided on their accounts too."""
+    def about(self) -> Iterable[UUID]:
+        """Streams of what else it names, payments or other subjects (domain/aggregate.py): it is
+        decided on the accounts that these are on too."""
         return ()
 
     @property
@@ -81,7 +82,10 @@ class MakePayment(Command):
     order: PaymentOrder
 
     def account_ids(self) -> Iterable[str]:
-        return self.order.accounts | {condition.account for condition in self.order.conditions}
+        order = self.order
+        if not order.conditions:
+            return order.accounts
+        return order.accounts | {condition.account for condition in order.conditions}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +114,7 @@ class PaymentCommand(Command):
         return ()
 
     @property
-    def payment_ids(self) -> Iterable[UUID]:
+    def about(self) -> Iterable[UUID]:
         return (self.payment,)
 
 
@@ -137,6 +141,68 @@ class RefundPayment(PaymentCommand):
 
     amount_minor: int | None = None
     """None: all that is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPaymentRequest(Command):
+    credit_account: str
+    amount_minor: int | None
+    """None: the payer chooses."""
+    currency: str
+    reference: str | None = None
+    description: str | None = None
+    metadata: Metadata
+    expires_in_s: int
+    token_key: str
+    """Which of the server's secrets its token is made with."""
+
+    def account_ids(self) -> Iterable[str]:
+        return (self.credit_account,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRequestCommand(Command):
+    """A command on a payment request there is."""
+
+    payment_request: UUID
+
+    def account_ids(self) -> Iterable[str]:
+        return ()
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return (self.payment_request,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePaymentRequest(PaymentRequestCommand):
+    changes: dict[str, Any]
+    """New values by name: `amount_minor`, `description`, `expires_in_s`; absent is unchanged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelPaymentRequest(PaymentRequestCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayPaymentRequest(PaymentRequestCommand):
+    """Makes a payment, under the command's id."""
+
+    debit_account: str
+    revision: int
+    """Of the request, as the payer was shown it."""
+    amount_minor: int | None = None
+    """None: the request's own."""
+    carrier: str
+
+    def account_ids(self) -> Iterable[str]:
+        return (self.debit_account,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpirePaymentRequest(PaymentRequestCommand):
+    """The ledger's own: records that a request's deadline has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

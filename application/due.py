@@ -1,8 +1,8 @@
-"""What the ledger does by itself: it records that holds have expired, and executes scheduled
-payments, each within a second of its time.
+"""What the ledger does by itself: it records that holds and payment requests have expired, and
+executes scheduled payments, each within a second of its time.
 
-What is due is found in a read model, which decides nothing: the writer does, on what the payment
-is by then. So it does no harm that a read model is behind, or that two processes look.
+What is due is found in a read model, which decides nothing: the writer does, on what the thing is
+by then. So it does no harm that a read model is behind, or that two processes look.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from threading import Event, Thread
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from application.answers import Answer
-from application.commands import Command, ExecutePayment, ExpirePayment
+from application.commands import (
+    Command,
+    ExecutePayment,
+    ExpirePayment,
+    ExpirePaymentRequest,
+)
 from application.ports import Clock, StorageFull, StoreUnavailable
 from application.writer import Overloaded
 from domain.events import Actor
@@ -42,10 +47,10 @@ _log = logging.getLogger(__name__)
 
 
 class Due(NamedTuple):
-    """A payment whose deadline or time has come."""
+    """A payment whose deadline or time has come, or a payment request whose deadline has."""
 
-    payment: UUID
-    step: Literal["expire", "execute"]
+    subject: UUID
+    step: Literal["expire", "execute", "expire_request"]
 
 
 class DuePayments(Protocol):
@@ -126,7 +131,7 @@ class Sweeper:
             except (StoreUnavailable, StorageFull):
                 raise
             except Exception:  # noqa: BLE001 (a defect: the others go on, and it is tried again)
-                _log.error("payment %s: its step %s failed", *due, exc_info=True)
+                _log.error("%s: its step %s failed", *due, exc_info=True)
             self._asked[due] = time.monotonic()
         return room
 
@@ -146,10 +151,16 @@ class Sweeper:
 
 
 def _command(due: Due) -> Command:
-    kind = ExpirePayment if due.step == "expire" else ExecutePayment
-    return kind(
-        id=due_command(due.payment, due.step),
-        fingerprint=b"",
-        actor=Actor(CALLER, "", ""),
-        payment=due.payment,
-    )
+    subject, step = due
+    by: dict[str, Any] = {
+        "id": due_command(subject, step),
+        "fingerprint": b"",
+        "actor": Actor(CALLER, "", ""),
+    }
+    match step:
+        case "expire":
+            return ExpirePayment(**by, payment=subject)
+        case "execute":
+            return ExecutePayment(**by, payment=subject)
+        case "expire_request":
+            return ExpirePaymentRequest(**by, payment_request=subject)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
-from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import schema
@@ -19,7 +18,6 @@ from msgspec.json import schema
 from application.event_members import (
     AccountId,
     Amount,
-    Amounts,
     Available,
     Balance,
     Carrier,
@@ -28,21 +26,39 @@ from application.event_members import (
     ExpiresAt,
     HoldLeft,
     HoldSide,
+    LimitData,
     MaxBalance,
     Metadata,
     NormalSide,
     OverdraftLimit,
     PaymentId,
+    PaymentRequestId,
     Pending,
     PostingIndex,
     Reference,
-    RefundOf,
+    RefusalData,
     TimeText,
-    ValueDateSent,
     Version,
 )
-from domain.events import EVENTS
-from domain.money import MAX_AMOUNT_MINOR
+from application.payment_data import (
+    PaymentCanceledData,
+    PaymentCapturedData,
+    PaymentData,
+    PaymentHeldData,
+    PaymentRefundedData,
+    PaymentRefusedData,
+    PaymentReleasedData,
+    PaymentScheduledData,
+    PaymentSettledData,
+)
+from application.request_data import (
+    PaymentRequestChangedData,
+    PaymentRequestData,
+    PaymentRequestEndedData,
+    PaymentRequestOpenedData,
+    PaymentRequestPaidData,
+)
+from domain.registry import EVENTS
 
 
 class ActorData(Struct, frozen=True, gc=False):
@@ -51,15 +67,6 @@ class ActorData(Struct, frozen=True, gc=False):
     caller: Annotated[str, Meta(description="The named holder of an API key")]
     key_id: str
     request_id: str
-
-
-class LimitData(Struct, frozen=True, gc=False):
-    """A velocity limit: at most so many payments, or so much, debited in a window."""
-
-    window: Annotated[str, Meta(description="Expect new values", examples=["hour", "day", "month"])]
-    carrier: Annotated[str | None, Meta(description="What came by it alone; null: everything")]
-    max_count: Annotated[int | None, Meta(description="Payments; null is no maximum")]
-    max_amount: Annotated[int | None, Meta(description="Minor units; null is no maximum")]
 
 
 class AccountOpenedData(Struct, frozen=True):
@@ -147,142 +154,6 @@ class ReleasedData(HoldData, frozen=True, gc=False):
     ]
 
 
-class PostingData(Struct, frozen=True, gc=False):
-    """An amount moved from the account it debits to the account it credits."""
-
-    debit: AccountId
-    credit: AccountId
-    amount: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=MAX_AMOUNT_MINOR,
-            description="Minor units; 0 where an amount to be found was not, or not yet",
-        ),
-    ]
-    currency: Currency
-
-
-class PaymentSettledData(Struct, frozen=True):
-    """The payment as it was asked for; its entries are events of the accounts."""
-
-    payment: PaymentId
-    state: Literal["settled"]
-    mode: Annotated[str, Meta(description="Expect new values", examples=["settle"])]
-    postings: list[PostingData]
-    carrier: Carrier
-    reference: Reference
-    value_date: ValueDateSent
-    metadata: Metadata
-    refund_of: RefundOf | UnsetType = UNSET
-
-
-class PaymentHeldData(Struct, frozen=True):
-    """The payment as it was asked for; what it holds are events of the accounts."""
-
-    payment: PaymentId
-    state: Literal["held"]
-    mode: Annotated[str, Meta(description="Expect new values", examples=["hold"])]
-    postings: list[PostingData]
-    carrier: Carrier
-    reference: Reference
-    value_date: ValueDateSent
-    metadata: Metadata
-    expires_at: ExpiresAt
-
-
-class ConditionData(Struct, frozen=True, gc=False):
-    """What must be so of an account for the payment to be made."""
-
-    account: AccountId
-    what: Annotated[str, Meta(examples=["posted", "available", "version"])]
-    op: Annotated[str, Meta(examples=["eq", "gt", "gte", "lt", "lte"])]
-    value: Annotated[str, Meta(description="An integer in decimal digits")]
-
-
-class PaymentScheduledData(Struct, frozen=True):
-    """The payment as it was asked for, to be decided at its time."""
-
-    payment: PaymentId
-    state: Literal["scheduled"]
-    mode: Annotated[str, Meta(description="Expect new values", examples=["settle"])]
-    postings: list[PostingData]
-    carrier: Carrier
-    reference: Reference
-    value_date: ValueDateSent
-    metadata: Metadata
-    execute_at: Annotated[TimeText, Meta(description="When it is decided")]
-    conditions: list[ConditionData]
-    up_to: Annotated[
-        list[Annotated[int, Meta(ge=0)]],
-        Meta(description="By posting: at most so much of what the account has; 0: a fixed amount"),
-    ]
-
-
-class PaymentCapturedData(Struct, frozen=True):
-    """All or part of what was held is booked."""
-
-    payment: PaymentId
-    amounts: Amounts
-    released: Annotated[
-        list[Annotated[int, Meta(ge=0)]],
-        Meta(description="By posting: what the last capture left, in minor units"),
-    ]
-    final: Annotated[bool, Meta(description="Whether it was the last one: the payment is settled")]
-
-
-class PaymentReleasedData(Struct, frozen=True):
-    """The hold was voided, or expired: the type says which."""
-
-    payment: PaymentId
-    released: Amounts
-
-
-class PaymentRefundedData(Struct, frozen=True):
-    """A refund undid the payment, in part or whole."""
-
-    payment: PaymentId
-    amounts: Amounts
-    refund: Annotated[UUID, Meta(description="Id of the payment that moved it back")]
-
-
-class PaymentCanceledData(Struct, frozen=True, gc=False):
-    """The scheduled payment is not to be made."""
-
-    payment: PaymentId
-
-
-class RefusalData(Struct, frozen=True, gc=False):
-    """Why it was refused, and what that is about."""
-
-    code: Annotated[
-        str, Meta(description="Stable; expect new values", examples=["insufficient_funds"])
-    ]
-    account: AccountId | UnsetType = UNSET
-    index: (
-        Annotated[int, Meta(ge=0, description="Number of the posting or condition")] | UnsetType
-    ) = UNSET
-    limit: Annotated[LimitData, Meta(description="The velocity limit")] | UnsetType = UNSET
-    frees_at: (
-        Annotated[str | None, Meta(description="When it would fit; null: never")] | UnsetType
-    ) = UNSET
-
-
-class PaymentRefusedData(Struct, frozen=True):
-    """The payment as it was asked for: no money moved."""
-
-    payment: PaymentId
-    state: Literal["refused"]
-    mode: Annotated[str, Meta(description="Expect new values", examples=["settle"])]
-    postings: list[PostingData]
-    carrier: Carrier
-    reference: Reference
-    value_date: ValueDateSent
-    metadata: Metadata
-    refusal: RefusalData
-    refund_of: RefundOf | UnsetType = UNSET
-
-
 class AccountAfter(Struct):
     """What `account_after` holds: not decoded, but passed on as it was recorded."""
 
@@ -317,19 +188,8 @@ class CommandDecidedData(Struct, frozen=True):
         ),
     ] = UNSET
     payment: PaymentId | UnsetType = UNSET
+    payment_request: PaymentRequestId | UnsetType = UNSET
 
-
-PaymentData = (
-    PaymentSettledData
-    | PaymentRefusedData
-    | PaymentHeldData
-    | PaymentScheduledData
-    | PaymentCapturedData
-    | PaymentReleasedData
-    | PaymentRefundedData
-    | PaymentCanceledData
-)
-"""Of events on a payment's stream."""
 
 EventData = (
     AccountOpenedData
@@ -340,6 +200,7 @@ EventData = (
     | ReleasedData
     | CommandDecidedData
     | PaymentData
+    | PaymentRequestData
 )
 
 DATA: Final[dict[str, type[EventData]]] = {
@@ -361,6 +222,11 @@ DATA: Final[dict[str, type[EventData]]] = {
     "tally.payment.expired.v1": PaymentReleasedData,
     "tally.payment.refunded.v1": PaymentRefundedData,
     "tally.payment.canceled.v1": PaymentCanceledData,
+    "tally.payment_request.opened.v1": PaymentRequestOpenedData,
+    "tally.payment_request.changed.v1": PaymentRequestChangedData,
+    "tally.payment_request.paid.v1": PaymentRequestPaidData,
+    "tally.payment_request.canceled.v1": PaymentRequestEndedData,
+    "tally.payment_request.expired.v1": PaymentRequestEndedData,
     "tally.command.decided.v1": CommandDecidedData,
 }
 """The closed registry: what `data` is, by the event's type."""
@@ -375,7 +241,9 @@ class EventItem(Struct, Generic[Data], frozen=True):
 
     position: Annotated[int, Meta(ge=1, description="Place in the ledger's one order, from 1")]
     type: str
-    stream: Annotated[str, Meta(description="The id of its account, payment or command")]
+    stream: Annotated[
+        str, Meta(description="The id of its account, payment, payment request or command")
+    ]
     version: Version
     recorded_at: TimeText
     actor: ActorData

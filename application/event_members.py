@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, MIN_BALANCE_MINOR
 
@@ -34,6 +34,7 @@ NormalSide = Annotated[
 ]
 Metadata = Annotated[dict[str, str], Meta(description="The client's own pairs of text")]
 PaymentId = Annotated[UUID, Meta(description="Id of a payment")]
+PaymentRequestId = Annotated[UUID, Meta(description="Id of a payment request")]
 Reference = Annotated[str | None, Meta(description="The client's; not unique")]
 Carrier = Annotated[
     str,
@@ -69,6 +70,33 @@ Amounts = Annotated[
 ]
 Version = Annotated[int, Meta(ge=1, description="Number of the event in its stream, from 1")]
 RefundOf = Annotated[UUID, Meta(description="Id of the payment that it undoes")]
+Revision = Annotated[int, Meta(ge=1, description="One more with each change, from 1")]
 ValueDateSent = Annotated[
     date | None, Meta(description="As sent; null is the day each entry is booked")
 ]
+
+
+class LimitData(Struct, frozen=True, gc=False):
+    """A velocity limit: at most so many payments, or so much, debited in a window."""
+
+    window: Annotated[str, Meta(description="Expect new values", examples=["hour", "day", "month"])]
+    carrier: Annotated[str | None, Meta(description="What came by it alone; null: everything")]
+    max_count: Annotated[int | None, Meta(description="Payments; null is no maximum")]
+    max_amount: Annotated[int | None, Meta(description="Minor units; null is no maximum")]
+
+
+class RefusalData(Struct, frozen=True, gc=False):
+    """Why it was refused, and what that is about."""
+
+    code: Annotated[
+        str, Meta(description="Stable; expect new values", examples=["insufficient_funds"])
+    ]
+    account: AccountId | UnsetType = UNSET
+    index: (
+        Annotated[int, Meta(ge=0, description="Number of the posting or condition")] | UnsetType
+    ) = UNSET
+    limit: Annotated[LimitData, Meta(description="The velocity limit")] | UnsetType = UNSET
+    frees_at: (
+        Annotated[str | None, Meta(description="When it would fit; null: never")] | UnsetType
+    ) = UNSET
+    revision: Revision | UnsetType = UNSET

@@ -16,11 +16,17 @@ from application.event_data import (
     AccountStatusData,
     ActorData,
     CommandDecidedData,
-    ConditionData,
     EntryData,
     EventData,
     EventItem,
     HeldData,
+    ReleasedData,
+)
+from application.event_members import (
+    RefusalData,
+)
+from application.payment_data import (
+    ConditionData,
     PaymentCanceledData,
     PaymentCapturedData,
     PaymentData,
@@ -31,11 +37,11 @@ from application.event_data import (
     PaymentScheduledData,
     PaymentSettledData,
     PostingData,
-    RefusalData,
-    ReleasedData,
 )
+from application.request_data import PaymentRequestData
+from application.request_history import request_data, request_fields
+from domain.aggregate import event_with
 from domain.events import (
-    EVENTS,
     AccountChanged,
     AccountClosed,
     AccountCredited,
@@ -63,6 +69,8 @@ from domain.events import (
     Posting,
 )
 from domain.ids import account_stream
+from domain.registry import EVENTS
+from domain.request_events import PaymentRequestEvent
 from domain.times import time_text
 
 NO_COMMAND: Final = UUID(int=0)
@@ -186,7 +194,10 @@ def _account_data(event: LedgerEvent) -> EventData:
                 UNSET if event.account is None else event.account,
                 UNSET if event.account_after is None else event.account_after,
                 UNSET if event.payment is None else event.payment,
+                UNSET if event.payment_request is None else event.payment_request,
             )
+        case _ if isinstance(event, PaymentRequestEvent):
+            return request_data(event)
         case _:
             raise AssertionError(f"{event.TOPIC} has no item")
 
@@ -206,12 +217,10 @@ def _payment_data(event: PaymentDecided) -> EventData:
 
     match event:
         case PaymentSettled():
-            return PaymentSettledData(**told, state="settled", refund_of=event.refund_of or UNSET)
+            return PaymentSettledData(**told, state="settled", **_linked(event))
         case PaymentRefused():
             refusal = RefusalData(**event.refusal)
-            return PaymentRefusedData(
-                **told, state="refused", refusal=refusal, refund_of=event.refund_of or UNSET
-            )
+            return PaymentRefusedData(**told, state="refused", refusal=refusal, **_linked(event))
         case PaymentHeld():
             return PaymentHeldData(**told, state="held", expires_at=time_text(event.expires_at))
         case PaymentScheduled():
@@ -224,6 +233,13 @@ def _payment_data(event: PaymentDecided) -> EventData:
             )
         case _:
             raise AssertionError(f"{event.TOPIC} has no item")
+
+
+def _linked(event: PaymentSettled | PaymentRefused) -> dict[str, Any]:
+    return {
+        "refund_of": event.refund_of or UNSET,
+        "payment_request": event.payment_request or UNSET,
+    }
 
 
 def _hold(event: AccountHold) -> dict[str, Any]:
@@ -277,10 +293,7 @@ def event_of(value: bytes, *, ledger: str) -> tuple[int, LedgerEvent]:
         told = f"{item.type} at position {item.position} can't be read: {error}"
         raise UnreadableItem(told) from error
     fields["actor"] = Actor(item.actor.caller, item.actor.key_id, item.actor.request_id)
-    # Past the constructor, which costs as much as the rest (as infrastructure/mapper.py does).
-    event = object.__new__(EVENTS[item.type])
-    object.__setattr__(event, "__dict__", fields)
-    return item.position, event
+    return item.position, event_with(EVENTS[item.type], fields)
 
 
 def _fields(item: EventItem[msgspec.Raw], data: EventData, ledger: str) -> dict[str, Any]:
@@ -309,6 +322,9 @@ def _fields(item: EventItem[msgspec.Raw], data: EventData, ledger: str) -> dict[
             fields = {"account": data.account, "changed": changed, "command": NO_COMMAND}
         case AccountOpenedData() | AccountStatusData():
             fields["command"] = NO_COMMAND
+        case _ if isinstance(data, PaymentRequestData):
+            _same(item.stream, str(data.payment_request))
+            return request_fields(data) | {"command": NO_COMMAND}
         case _:
             return _payment_fields(item, data)
     _same(item.stream, data.account)
@@ -346,7 +362,8 @@ def _decided_fields(
     )
     match data:
         case PaymentSettledData() | PaymentRefusedData():
-            fields["refund_of"] = None if data.refund_of is UNSET else data.refund_of
+            for name in ("refund_of", "payment_request"):
+                fields[name] = None if fields[name] is UNSET else fields[name]
             if isinstance(data, PaymentRefusedData):
                 fields["refusal"] = msgspec.to_builtins(data.refusal)
         case PaymentHeldData():

@@ -7,14 +7,13 @@ whose store is our recorder (port: application/ports.py) and whose events go in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
-from functools import lru_cache
+from collections import OrderedDict
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
-from eventsourcing.application import Application, LRUCache
+from eventsourcing.application import Application
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import (
     EventStore,
@@ -24,7 +23,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType
 
-from application import accounts, payments
+from application import accounts, payment_requests, payments
 from application.answers import Answer, Recorded, answer, record_length
 from application.batch import Batch, Decided, Decision, Draft, Known, Together
 from application.commands import (
@@ -38,17 +37,18 @@ from application.commands import (
     FreezeAccount,
     MakePayment,
     OpenAccount,
+    OpenPaymentRequest,
+    PaymentRequestCommand,
     RefundPayment,
     UnfreezeAccount,
     VoidPayment,
 )
-from application.payments import accounts_concerned
 from application.ports import Clock, LedgerStore
 from application.snapshots import Aggregate, Snapshots, replay
-from domain.account import Account
+from domain.account import Account, AccountEvent
+from domain.aggregate import Subject
 from domain.events import CommandDecided, LedgerEvent
 from domain.ids import account_stream
-from domain.payment import Payment
 
 MAX_CATCH_UP_EVENTS = 10_000
 """Behind by more than this, an empty cache is cheaper than the events in between."""
@@ -56,6 +56,31 @@ MAX_CATCH_UP_EVENTS = 10_000
 
 NEAR = 20
 """To read so many events too many is cheaper than to ask the store once more."""
+
+
+Key = TypeVar("Key", bound=Hashable)
+Kept = TypeVar("Kept")
+
+
+class Recent(OrderedDict[Key, Kept], Generic[Key, Kept]):
+    """A cache of what was used last. The library's locks, and takes six times as long; this one
+    is the writer's alone."""
+
+    def __init__(self, at_most: int) -> None:
+        super().__init__()
+        self._at_most = at_most
+
+    def find(self, key: Key) -> Kept | None:
+        if key not in self:
+            return None
+        self.move_to_end(key)
+        return self[key]
+
+    def keep(self, key: Key, value: Kept) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > self._at_most:
+            self.popitem(last=False)
 
 
 class OrderedEventStore(EventStore[UUID]):
@@ -91,9 +116,6 @@ class Ledger(Application[UUID]):
         self._empty_caches()
         self._position = 0
         """What the cached accounts have seen of the store."""
-        self._stream = lru_cache(maxsize=cache_accounts)(
-            lambda account_id: account_stream(ledger, account_id)
-        )
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
         # The library would read os.environ; ours is read in one place, the settings.
@@ -127,35 +149,44 @@ class Ledger(Application[UUID]):
             self.events.put(batch.events, decided_at=batch.decided_at, recorded_at=batch.now)
             self._position = batch.decided_at + len(batch.events)
             for account in batch.accounts.values():
-                self._accounts.put(account.id, account)
+                self._accounts.keep(account.account, account)
                 self._snapshots.consider(account.id, account.version)
-            for payment in batch.payments.values():
-                self._keep(payment)
+            for subject in batch.subjects.values():
+                self._keep(subject)
         known = self._read_known(batch.decisions)
         return [self._answer(decision, known) for decision in batch.decisions]
 
     def _begin(self, commands: Sequence[Command], in_doubt: Collection[UUID]) -> Batch:
-        """A batch at the end of the store, with every account and payment it needs at hand."""
+        """A batch at the end of the store, with every account and subject it needs at hand."""
         keys = [one.id for command in commands for one in command.commands]
-        payments = {payment for command in commands for payment in command.payment_ids}
-        held: dict[UUID, Aggregate | None] = {}
+        streams = {stream for command in commands for stream in command.about}
+        subjects: dict[UUID, Subject | None] = {}
+        accounts: dict[str, Account | None] = {}
         while True:
-            self._find_cached(payments, held)
-            accounts = self._accounts_of(commands, payments, held)
-            self._find_cached(accounts, held)
-            fetched = self.store.fetch(keys, [*accounts - held.keys()], [*payments - held.keys()])
+            wanted = _missing(streams, subjects, self._subjects)
+            names = _names(commands, subjects.values())
+            of_accounts = {
+                account_stream(self.ledger, name): name
+                for name in _missing(names, accounts, self._accounts)
+            }
+            fetched = self.store.fetch(keys, [*of_accounts], wanted)
             if fetched.end != self._position or fetched.unread:
                 for stream in fetched.unread:
                     self._snapshots.take(stream)
                 self._catch_up(fetched.end)
-                held.clear()
+                subjects.clear()
+                accounts.clear()
                 continue
             loaded = self._snapshots.aggregates(fetched.snapshots, fetched.of_streams)
-            for account in loaded.values():
-                if isinstance(account, Account):
-                    self._accounts.put(account.id, account)
-            held |= dict.fromkeys((accounts | payments) - held.keys()) | loaded
-            if self._accounts_of(commands, payments, held) <= held.keys():
+            for stream, name in of_accounts.items():
+                account = accounts[name] = cast(Account | None, loaded.get(stream))
+                if account:
+                    self._accounts.keep(name, account)
+            for stream in wanted:
+                # A stream that a client names may be of anything.
+                subject = loaded.get(stream)
+                subjects[stream] = subject if isinstance(subject, Subject) else None
+            if not wanted or _names(commands, subjects.values()) <= accounts.keys():
                 break
         now = self._clock()
         return Batch(
@@ -163,29 +194,11 @@ class Ledger(Application[UUID]):
             decided_at=fetched.end,
             now=max(now, fetched.recorded_at) if fetched.recorded_at else now,
             decide=_decide,
-            account=lambda account_id: cast(Account | None, held.get(self._stream(account_id))),
-            payment=lambda payment_id: _payment(held.get(payment_id)),
+            account=accounts.get,
+            subject=subjects.get,
             known={first.event.command: first for first in self._recorded(fetched.of_keys)},
             in_doubt=in_doubt,
         )
-
-    def _find_cached(self, streams: Iterable[UUID], held: dict[UUID, Aggregate | None]) -> None:
-        for stream in streams:
-            if stream not in held and (cached := self._cached(stream)):
-                held[stream] = cached
-
-    def _accounts_of(
-        self,
-        commands: Sequence[Command],
-        payments: Collection[UUID],
-        held: Mapping[UUID, Aggregate | None],
-    ) -> set[UUID]:
-        """Streams of the accounts that commands name, or that payments at hand are on."""
-        names = {name for command in commands for name in command.account_ids()}
-        for payment_id in payments:
-            if payment := _payment(held.get(payment_id)):
-                names |= accounts_concerned(payment)
-        return {self._stream(name) for name in names}
 
     def _catch_up(self, end: int) -> None:
         """Brings the cache to the end of the store: others have written, or we have and not heard.
@@ -196,38 +209,32 @@ class Ledger(Application[UUID]):
             self._empty_caches()
         else:
             for _, event in self._recorded(self.store.read(self._position + 1, end)):
-                cached = self._cached(event.originator_id)
+                cached: Aggregate | None = self._subjects.find(event.originator_id)
+                if isinstance(event, AccountEvent):
+                    cached = self._accounts.find(event.account)
                 if cached and cached.version + 1 == event.originator_version:
                     event.mutate(cached)
         self._position = end
 
     def _empty_caches(self) -> None:
-        # New ones: the library's `clear` forgets the order of use, and keeps what it held.
-        self._accounts: LRUCache[UUID, Account] = LRUCache(maxsize=self._cache_accounts)
-        self._payments: LRUCache[UUID, Payment] = LRUCache(maxsize=self._cache_accounts)
+        self._accounts: Recent[str, Account] = Recent(self._cache_accounts)
+        self._subjects: Recent[UUID, Subject] = Recent(self._cache_accounts)
         """Those that wait for something: a hold for its capture, a scheduled one for its time."""
 
-    def _cached(self, stream: UUID) -> Aggregate | None:
-        for cache in (self._accounts, self._payments):
-            with suppress(KeyError):
-                return cache.get(stream)
-        return None
-
-    def _keep(self, payment: Payment) -> None:
+    def _keep(self, subject: Subject) -> None:
         """For as long as something is to come of it."""
-        if payment.waits:
-            self._payments.put(payment.id, payment)
+        if subject.waits:
+            self._subjects.keep(subject.id, subject)
         else:
-            with suppress(KeyError):
-                self._payments.get(payment.id, evict=True)
+            self._subjects.pop(subject.id, None)
 
     # Answering ------------------------------------------------------------------------
 
     def _answer(self, decision: Decision, known: Mapping[int, Recorded]) -> Answer | Exception:
         match decision:
-            case Decided(first, events, payment, replayed):
+            case Decided(first, events, about, replayed):
                 record = [Recorded(first + n, event) for n, event in enumerate(events)]
-                return answer(record, payment, replayed=replayed)
+                return answer(record, about, replayed=replayed)
             case Known(first, replayed):
                 return answer(*self._known(first, known), replayed=replayed)
             case Together(decisions):
@@ -251,22 +258,23 @@ class Ledger(Application[UUID]):
 
     def _known(
         self, first: Recorded, known: Mapping[int, Recorded]
-    ) -> tuple[list[Recorded], Payment | None]:
-        """All events of a command decided before, and its payment as it was right after it."""
+    ) -> tuple[list[Recorded], Subject | None]:
+        """All events of a command decided before, and what it is answered with as it was then."""
         position, event = first
         if not isinstance(event, CommandDecided):
             after, last = _following(first)
             record = [first, *(known[place] for place in range(after, last + 1))]
-            return record, cast(Payment, event.mutate(None))
-        if event.payment is None or event.refusal:
+            return record, cast(Subject, event.mutate(None))
+        stream = event.payment or event.payment_request
+        if stream is None or event.refusal:
             return [first], None
         until = [
-            one
-            for one in self._recorded(self.store.read_stream(event.payment))
-            if one.position < position
+            one for one in self._recorded(self.store.read_stream(stream)) if one.position < position
         ]
-        payment = replay(None, (one.event for one in until))
-        return self._read(until[-1].position, position), cast(Payment, payment)
+        about = cast(Subject, replay(None, (one.event for one in until)))
+        if event.payment is None:
+            return [first], about
+        return self._read(until[-1].position, position), about  # balances are told too
 
     def _read(self, first: int, last: int) -> list[Recorded]:
         return self._recorded(self.store.read(first, last))
@@ -293,9 +301,25 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _payment(held: object) -> Payment | None:
-    """A stream that a client names may be of anything."""
-    return held if isinstance(held, Payment) else None
+def _missing(wanted: Iterable[Key], found: dict[Key, Any], cache: Recent[Key, Any]) -> list[Key]:
+    """Those that are in neither; what is in the cache is found from here on."""
+    missing = []
+    for key in wanted:
+        if key not in found:
+            if cached := cache.find(key):
+                found[key] = cached
+            else:
+                missing.append(key)
+    return missing
+
+
+def _names(commands: Sequence[Command], subjects: Iterable[Subject | None]) -> set[str]:
+    """Of the accounts that commands name, or that subjects at hand are on."""
+    names = {name for command in commands for name in command.account_ids()}
+    for subject in subjects:
+        if subject:
+            names |= subject.concerned
+    return names
 
 
 def _decide(command: Command, draft: Draft) -> None:
@@ -309,6 +333,8 @@ def _decide(command: Command, draft: Draft) -> None:
             payments.change_payment(command, draft)
         case ExpirePayment() | ExecutePayment():
             payments.do_what_is_due(command, draft)
+        case OpenPaymentRequest() | PaymentRequestCommand():
+            payment_requests.decide(command, draft)
         case OpenAccount():
             accounts.open_account(command, draft)
         case ChangeAccount():

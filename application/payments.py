@@ -28,7 +28,7 @@ def make_payment(command: MakePayment, draft: Draft) -> None:
         actor=command.actor,
         now=draft.now,
     )
-    draft.concerns(payment)
+    draft.is_about(payment)
 
 
 def refund_payment(command: RefundPayment, draft: Draft) -> None:
@@ -42,7 +42,7 @@ def refund_payment(command: RefundPayment, draft: Draft) -> None:
         actor=command.actor,
         now=draft.now,
     )
-    draft.concerns(refund)
+    draft.is_about(refund)
 
 
 def change_payment(command: CapturePayment | VoidPayment | CancelPayment, draft: Draft) -> None:
@@ -85,22 +85,16 @@ def do_what_is_due(command: ExpirePayment | ExecutePayment, draft: Draft) -> Non
     decide = decisions.expire if isinstance(command, ExpirePayment) else decisions.execute
     draft.events = decide(
         payment,
-        draft.accounts_of(accounts_concerned(payment)),
+        draft.accounts_of(payment.concerned),
         command=command.id,
         actor=command.actor,
         now=draft.now,
     )
 
 
-def accounts_concerned(payment: Payment) -> set[str]:
-    """The accounts that any step of the payment may be decided on."""
-    waiting = payment.scheduled
-    return payment.accounts | {each.account for each in (waiting.conditions if waiting else ())}
-
-
 def _existing(command: PaymentCommand, draft: Draft) -> Payment:
-    payment = draft.payment(command.payment)
+    payment = draft.subject(command.payment, Payment)
     if payment is None:
         raise NotFound
-    draft.concerns(payment)
+    draft.is_about(payment)
     return payment

@@ -45,8 +45,8 @@ class Fetched(NamedTuple):
     """Events of the streams of the batch's keys."""
     snapshots: Sequence[StoredSnapshot]
     of_streams: Sequence[Notification]
-    """Events of the accounts asked for, after their snapshots, and of the payments; stream by
-    stream, in order."""
+    """Events of the accounts asked for, after their snapshots, and of the other subjects; stream
+    by stream, in order."""
     unread: Sequence[UUID]
     """Accounts too long to load here: they want a snapshot first."""
 
@@ -55,9 +55,12 @@ class LedgerStore(Protocol):
     """The event store as the writer uses it: one append at a time, compare-and-set on its end."""
 
     def fetch(
-        self, keys: Sequence[UUID], accounts: Sequence[UUID], payments: Sequence[UUID]
+        self, keys: Sequence[UUID], accounts: Sequence[UUID], subjects: Sequence[UUID]
     ) -> Fetched:
-        """All that deciding needs and the cache lacks, in one query and one snapshot."""
+        """All that deciding needs and the cache lacks, in one query and one snapshot.
+
+        Clients name `subjects`: of a stream that is an account's, or a command's, nothing is read.
+        """
         ...
 
     def read(self, first: int, last: int) -> Sequence[Notification]:

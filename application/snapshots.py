@@ -21,14 +21,14 @@ from msgspec.json import Decoder, Encoder
 
 from application.ports import SnapshotStore, StoredSnapshot
 from domain.account import Account
+from domain.aggregate import Subject
 from domain.events import LedgerEvent, Metadata, NormalSide, Status
 from domain.holds import Holds
 from domain.limits import Meter
-from domain.payment import Payment
 
 PAGE_EVENTS = 5_000
 
-Aggregate = Account | Payment
+Aggregate = Account | Subject
 
 _log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError
@@ -32,9 +32,21 @@ class Overloaded(Exception):
     """The queue is full: the command was not taken, and may be sent again."""
 
 
+class Waiter(Protocol):
+    """Who waits for a command's answer: a Future, or what is cheaper where they come by the
+    thousand. Called by the writer's thread."""
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Whether the answer is still wanted, asked when the command's turn has come."""
+
+    def set_result(self, result: Answer, /) -> None: ...
+
+    def set_exception(self, exception: BaseException | None, /) -> None: ...
+
+
 class _Waiting(NamedTuple):
     command: Command
-    answer: Future[Answer]
+    answer: Waiter
 
 
 class Writer:
@@ -56,7 +68,8 @@ class Writer:
         observe: Callable[[int, int], None] = lambda commands, events: None,
     ) -> None:
         self._ledger = ledger
-        self._queue: Queue[_Waiting | None] = Queue(maxsize=queue_size)
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue_size = queue_size
         self._batch_size = batch_size
         self._timeout_s = timeout_s
         self._on_death = on_death
@@ -88,11 +101,15 @@ class Writer:
         StoreUnavailable or StorageFull (what became of the command is unknown), or a defect.
         """
         answer: Future[Answer] = Future()
-        try:
-            self._queue.put_nowait(_Waiting(command, answer))
-        except Full:
-            raise Overloaded from None
+        self.take(command, answer)
         return answer
+
+    def take(self, command: Command, answer: Waiter) -> None:
+        """As `submit`, for a waiter of another kind."""
+        # Asked first, and not held to the last one: a queue that locks costs as much as parsing.
+        if self._queue.qsize() >= self._queue_size:
+            raise Overloaded
+        self._queue.put(_Waiting(command, answer))
 
     def _run(self) -> None:
         try:

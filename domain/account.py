@@ -175,11 +175,12 @@ class Account(LedgerAggregate):
         if hold_expires_at is not None:
             pending = moved(pending, leg.side, -amount_minor)
             left = left_of(self.holds, hold_expires_at, leg.payment, leg.number) - amount_minor
-        self._trigger(
+        self.trigger_event(
             AccountDebited if leg.side == "debit" else AccountCredited,
-            command,
-            actor,
-            now,
+            timestamp=now,
+            command=command,
+            actor=actor,
+            account=self.account,
             payment=leg.payment,
             index=leg.number,
             amount_minor=amount_minor,

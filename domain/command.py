@@ -31,8 +31,9 @@ class CommandRecord(LedgerAggregate):
         account: str | None = None,
         account_after: dict[str, Any] | None = None,
         payment: UUID | None = None,
+        payment_request: UUID | None = None,
     ) -> Self:
-        """Of a command about an account, as it is after it, or about a payment."""
+        """Of a command about an account, as it is after it, a payment or a payment request."""
         return cls.begun_by(
             CommandDecided(
                 originator_id=stream,
@@ -47,6 +48,7 @@ class CommandRecord(LedgerAggregate):
                 refusal=refused.told if refused else None,
                 account_after=account_after,
                 payment=payment,
+                payment_request=payment_request,
             )
         )
 

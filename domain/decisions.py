@@ -7,7 +7,7 @@ payment there is), before anything has changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,7 @@ from domain.events import (
 )
 from domain.order import PaymentOrder, scheduled_order
 from domain.payment import Payment
+from domain.payment_request import PaymentRequest
 from domain.refusals import (
     AmountOfSeveralPostings,
     CaptureExceedsHold,
@@ -71,13 +72,13 @@ def make(
             **outcome,
         )
 
-    refund = {} if order.refund_of is None else {"refund_of": order.refund_of}
+    linked = {"refund_of": order.refund_of, "payment_request": order.payment_request}
     try:
         check_accounts(order.postings, accounts, frozen_too=order.execute_at is None)
         if order.execute_at is None:
             order = check_money(order, accounts, now)
     except Refused as refused:
-        begun = begin(PaymentRefused, order, refusal=refused.told, **refund)
+        begun = begin(PaymentRefused, order, refusal=refused.told, **linked)
         return begun, begun.collect()
     # From here on it must succeed: everything has been checked, nothing may refuse.
     if order.execute_at is not None:
@@ -93,7 +94,7 @@ def make(
         expires_at = now + timedelta(seconds=order.hold_timeout_s)
         begun = begin(PaymentHeld, order, expires_at=expires_at)
         return begun, begun.collect() + _hold(begun, accounts, expires_at, actor, now)
-    begun = begin(PaymentSettled, order, **refund)
+    begun = begin(PaymentSettled, order, **linked)
     return begun, begun.collect() + _enter(
         begun, begun.captured, accounts, command=payment, actor=actor, now=now
     )
@@ -151,6 +152,27 @@ def refund(
     if begun.state == "settled":
         original.trigger(PaymentRefunded, payment, actor, now, amounts=asked, refund=payment)
         events += original.collect()
+    return begun, events
+
+
+def pay_request(
+    request: PaymentRequest,
+    order: PaymentOrder,
+    accounts: Accounts,
+    *,
+    payment: UUID,
+    fingerprint: bytes,
+    actor: Actor,
+    now: datetime,
+) -> Decision:
+    """The payment that the request's own `order` asks for; refused, it leaves the request open."""
+    begun, events = make(
+        order, accounts, payment=payment, fingerprint=fingerprint, actor=actor, now=now
+    )
+    if begun.state == "settled":
+        amount = begun.postings[0].amount_minor
+        request.pay(payment, amount, command=payment, actor=actor, now=now)
+        events += request.collect()
     return begun, events
 
 
@@ -254,6 +276,7 @@ def _enter(
     now: datetime,
 ) -> list[LedgerEvent]:
     """Books amounts of its postings, posting by posting, the debit first."""
+    value_date = payment.value_date or now.date()
 
     def enter(account: Account, leg: Leg) -> None:
         account.enter(
@@ -261,7 +284,7 @@ def _enter(
             command=command,
             actor=actor,
             now=now,
-            value_date=payment.value_date or now.date(),
+            value_date=value_date,
             reference=payment.reference,
             carrier=payment.carrier,
             hold_expires_at=payment.expires_at,
@@ -308,21 +331,18 @@ def _on_each(
 ) -> list[LedgerEvent]:
     """The events of both accounts of each posting, in order."""
     events: list[LedgerEvent] = []
-    for leg in _legs(payment, amounts):
-        account = accounts[leg.account]
-        act(account, leg)
-        events += account.collect()
-    return events
-
-
-def _legs(payment: Payment, amounts: tuple[int, ...]) -> Iterator[Leg]:
-    """Of those amounts of its postings, where there is any; the debit first."""
     for index, (posting, amount) in enumerate(zip(payment.postings, amounts, strict=True)):
         if amount:
             whole = amount == posting.amount_minor
             moved = posting if whole else posting._replace(amount_minor=amount)
-            yield Leg(payment.id, index, "debit", moved)
-            yield Leg(payment.id, index, "credit", moved)
+            for leg in (
+                Leg(payment.id, index, "debit", moved),
+                Leg(payment.id, index, "credit", moved),
+            ):
+                account = accounts[leg.account]
+                act(account, leg)
+                events += account.collect()
+    return events
 
 
 def _check_single(payment: Payment, amount: int | None) -> None:

@@ -4,12 +4,19 @@ A version 5 UUID (RFC 9562) over a JSON array, so that no two lists of names run
 """
 
 import json
+from hashlib import sha1
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 _COMMANDS: Final = uuid5(NAMESPACE_URL, "tallystick:command")
 _DUE: Final = uuid5(NAMESPACE_URL, "tallystick:due")
 _ACCOUNTS: Final = uuid5(NAMESPACE_URL, "tallystick:account")
+_REQUESTS: Final = uuid5(NAMESPACE_URL, "tallystick:payment_request")
+
+_array: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_FREE: Final = ~(0xF << 76 | 0x3 << 62)
+_VERSION_5: Final = 0x5 << 76 | 0x2 << 62
+"""Version and variant, the bits that a hash doesn't fill."""
 
 
 def command_stream(ledger: str, caller: str, key: str) -> UUID:
@@ -17,9 +24,10 @@ def command_stream(ledger: str, caller: str, key: str) -> UUID:
     return _named(_COMMANDS, ledger, caller, key)
 
 
-def due_command(payment: UUID, step: str) -> UUID:
-    """Id of the command by which the ledger itself takes that step of a payment, once."""
-    return _named(_DUE, str(payment), step)
+def due_command(subject: UUID, step: str) -> UUID:
+    """Id of the command by which the ledger itself takes that step of a payment, or of another
+    thing with a deadline, once."""
+    return _named(_DUE, str(subject), step)
 
 
 def account_stream(ledger: str, account: str) -> UUID:
@@ -27,5 +35,12 @@ def account_stream(ledger: str, account: str) -> UUID:
     return _named(_ACCOUNTS, ledger, account)
 
 
+def request_stream(command: UUID) -> UUID:
+    """Stream of the payment request that this command opens; its id."""
+    return _named(_REQUESTS, str(command))
+
+
 def _named(namespace: UUID, *names: str) -> UUID:
-    return uuid5(namespace, json.dumps(names, ensure_ascii=False, separators=(",", ":")))
+    # As uuid.uuid5 has it, in half the time: one is made for every payment.
+    digest = sha1(namespace.bytes + _array(names).encode(), usedforsecurity=False).digest()
+    return UUID(int=int.from_bytes(digest[:16], "big") & _FREE | _VERSION_5)

@@ -26,6 +26,8 @@ class PaymentOrder:
     """By posting, where any amount is to be found: at most so much of what the account has; 0
     where the amount is fixed. The posting's own amount is 0 until then."""
     refund_of: UUID | None = None
+    payment_request: UUID | None = None
+    """The one that it pays."""
 
     @property
     def accounts(self) -> set[str]:

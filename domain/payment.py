@@ -8,7 +8,7 @@ from uuid import UUID
 
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import LedgerAggregate
+from domain.aggregate import Subject, event_with
 from domain.events import (
     Actor,
     LedgerEvent,
@@ -31,7 +31,7 @@ from domain.transitions import REFUSALS, TRANSITIONS, State, Step
 PaymentStep = PaymentCaptured | PaymentVoided | PaymentExpired | PaymentRefunded | PaymentCanceled
 
 
-class Payment(LedgerAggregate):
+class Payment(Subject):
     """Decides on copies, as Account does: what becomes of it is an event on its stream."""
 
     state: State
@@ -51,6 +51,8 @@ class Payment(LedgerAggregate):
     expires_at: datetime | None
     execute_at: datetime | None
     refund_of: UUID | None
+    payment_request: UUID | None
+    """The one that it pays."""
     expired: bool
     """Whether its hold ended by its deadline."""
     scheduled: PaymentScheduled | None
@@ -70,18 +72,17 @@ class Payment(LedgerAggregate):
         now: datetime,
         **outcome: Any,
     ) -> Self:
-        return cls.begun_by(
-            event_class(
-                originator_id=stream,
-                originator_version=cls.INITIAL_VERSION,
-                timestamp=now,
-                command=stream,
-                actor=actor,
-                fingerprint=fingerprint,
-                **_told(order),
-                **outcome,
-            )
-        )
+        fields = {
+            "originator_id": stream,
+            "originator_version": cls.INITIAL_VERSION,
+            "timestamp": now,
+            "command": stream,
+            "actor": actor,
+            "fingerprint": fingerprint,
+            **_told(order),
+            **outcome,
+        }
+        return cls.begun_by(event_with(event_class, fields))
 
     def executed(
         self,
@@ -123,6 +124,12 @@ class Payment(LedgerAggregate):
     def accounts(self) -> set[str]:
         """Every account that it moves money of."""
         return {name for posting in self.postings for name in posting[:2]}
+
+    @property
+    def concerned(self) -> set[str]:
+        """Those and, until its time has come, the accounts of its conditions."""
+        waiting = self.scheduled
+        return self.accounts | {each.account for each in (waiting.conditions if waiting else ())}
 
     @property
     def waits(self) -> bool:
@@ -190,12 +197,13 @@ class Payment(LedgerAggregate):
         if event.originator_version == self.INITIAL_VERSION:
             self.expires_at = self.execute_at = self.scheduled = None
             self.expired = False
-        self.refund_of = None
+        self.refund_of = self.payment_request = None
         match event:
             case PaymentSettled():
                 self.state = "settled"
                 self.captured = tuple(posting.amount_minor for posting in event.postings)
                 self.refund_of = event.refund_of
+                self.payment_request = event.payment_request
                 self.scheduled = None
             case PaymentHeld():
                 self.state = "held"
@@ -208,6 +216,7 @@ class Payment(LedgerAggregate):
             case PaymentRefused():
                 self.state = "refused"
                 self.refund_of = event.refund_of
+                self.payment_request = event.payment_request
                 self.scheduled = None
             case _:
                 raise AssertionError(f"{event.TOPIC} begins no payment")
@@ -225,6 +234,12 @@ def account_events(event: LedgerEvent) -> int:
             return 2 * sum(amount > 0 for amount in event.released)
         case _:
             return 0
+
+
+def elsewhere(event: PaymentSettled) -> int:
+    """How many events of other streams come last in its command: what a refund tells its original,
+    and a payment request that it is paid."""
+    return (event.refund_of is not None) + (event.payment_request is not None)
 
 
 def _told(order: PaymentOrder) -> dict[str, Any]:

@@ -7,6 +7,8 @@
     │   ├── ValueDateOutOfRange, ExecuteAtOutOfRange, AmountOfSeveralPostings
     │   └── NothingDue
     └── Refused            recorded as an event; the same key gets the same refusal for ever
+        ├── RequestCanceled, RequestPaid, RequestExpired, RevisionChanged
+        ├── AmountRequired, AmountFixed
         ├── PaymentNotHeld, HoldExpired, CaptureExceedsHold
         ├── PaymentNotRefundable, RefundExceedsPayment, PaymentNotCancelable
         ├── SameAccount, AccountUnknown, AccountClosed, AccountFrozen, CurrencyMismatch
@@ -84,6 +86,36 @@ class NothingDue(Undecided):
 
     code = "nothing_due"
     detail = "The payment is not waiting for this time any more."
+
+
+class RequestCanceled(Refused):
+    code = "request_canceled"
+    detail = "The payment request was taken back; ask the payee for another."
+
+
+class RequestPaid(Refused):
+    code = "request_paid"
+    detail = "The payment request has been paid; see its payment_id."
+
+
+class RequestExpired(Refused):
+    code = "request_expired"
+    detail = "The payment request's deadline has passed; ask the payee for another."
+
+
+class RevisionChanged(Refused):
+    code = "revision_changed"
+    detail = "The payment request is of another revision now; read it, and show it to the payer."
+
+
+class AmountRequired(Refused):
+    code = "amount_required"
+    detail = "The payment request leaves the amount to the payer; send one, with a new key."
+
+
+class AmountFixed(Refused):
+    code = "amount_fixed"
+    detail = "The payment request has an amount of its own; leave amount out, with a new key."
 
 
 class PaymentNotHeld(Refused):
@@ -174,6 +206,12 @@ class LimitExceeded(Refused):
 REFUSED: Final[dict[str, type[Refused]]] = {
     refused.code: refused
     for refused in (
+        RequestCanceled,
+        RequestPaid,
+        RequestExpired,
+        RevisionChanged,
+        AmountRequired,
+        AmountFixed,
         PaymentNotHeld,
         HoldExpired,
         CaptureExceedsHold,

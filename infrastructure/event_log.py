@@ -61,6 +61,14 @@ class EventLog:
         position, event = first[0]
         return position + record_length(event) - 1
 
+    async def last_position_of(self, stream: UUID) -> int:
+        """Where the last command ends that a stream has an event of; 0: there is no such stream."""
+        last = await self._value(
+            "SELECT position FROM tally.events WHERE stream = %s ORDER BY version DESC LIMIT 1",
+            stream,
+        )
+        return await self.whole_from(int(last)) if last else 0
+
     async def whole_until(self, position: int) -> int:
         """The last position up to this one at which no payment is half made.
 

@@ -24,7 +24,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": _rfc3339(record.created),
+            "time": time_of(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -32,7 +32,18 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _SECRETS.sub(r"\g<kind>…", json.dumps(line, default=str, ensure_ascii=False))
+        return without_secrets(json.dumps(line, default=str, ensure_ascii=False))
+
+
+def without_secrets(text: str) -> str:
+    """What looks like a key or a password is left out."""
+    return _SECRETS.sub(r"\g<kind>…", text)
+
+
+def time_of(seconds: float) -> str:
+    """As a line tells it, of Unix time."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
@@ -45,8 +56,3 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = name != "uvicorn.access"  # the API logs requests itself
-
-
-def _rfc3339(seconds: float) -> str:
-    at = datetime.fromtimestamp(seconds, UTC)
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

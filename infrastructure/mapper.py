@@ -23,7 +23,9 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
-from domain.events import EVENTS, LedgerEvent
+from domain.aggregate import event_with
+from domain.events import LedgerEvent
+from domain.registry import EVENTS
 
 
 class UnknownEventType(Exception):
@@ -120,6 +122,4 @@ class EventMapper(Mapper[UUID]):
         state["originator_id"] = stream
         state["originator_version"] = version
         state["timestamp"] = recorded_at
-        event = object.__new__(codec.event)
-        object.__setattr__(event, "__dict__", state)
-        return event
+        return event_with(codec.event, state)

@@ -6,12 +6,25 @@ TALLY_SECRET_PREVIOUS; keys found by the old one's hash are hashed anew as they 
 
 import hmac
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from infrastructure.cannot_start import CannotStart
+
+
+class Secrets(NamedTuple):
+    """The server secret, and the one before while it is being changed."""
+
+    current: str
+    previous: str | None
+
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """Keys of 32 bytes for that purpose alone: of the secret, then of the one before."""
+        live = (self.current,) if self.previous is None else (self.current, self.previous)
+        return tuple(_keyed(secret, f"tallystick {purpose}".encode()) for secret in live)
+
 
 KeyHashes = Callable[[str], tuple[bytes, ...]]
 """The hashes under which an API key may be stored: by the secret, then by the one before."""

@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     """The ledger's name, fixed in the store by the first migration."""
 
     secret: Secret | None = None
-    """Key of the hashes of API keys, at least 16 characters; without it: the one kept in `data`."""
+    """What hashes of API keys, tokens and signatures are made with, at least 16 characters; without
+    it: the one kept in `data`."""
 
     secret_previous: Secret | None = None
     """While the secret is being changed: the one before."""
@@ -64,6 +65,18 @@ class Settings(BaseSettings):
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 8_000
     """Port of the API; 0 takes a free one."""
+
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s/?#]+)*$")] | None = None
+    """What the URLs that we give out begin with; without it: the API's own, host and port."""
+
+    qr_country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "ZZ"
+    """Country in our QR codes, ISO 3166; ZZ is nowhere known."""
+
+    qr_city: Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,13}[!-~])?$")] = "Anywhere"
+    """City in our QR codes, at most 15 characters of ASCII."""
+
+    qr_mcc: Annotated[str, Field(pattern=r"^[0-9]{4}$")] = "0000"
+    """What kind of shops are in our QR codes: a merchant category code, ISO 18245."""
 
     cache_accounts: Annotated[int, Field(ge=1)] = 100_000
     """Accounts that the writer keeps in memory, about 1 KB each."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -36,6 +36,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 
 from application.ports import EndMoved, Fetched, StorageFull, StoredSnapshot
 from domain.account import Account
+from infrastructure.arrays import byte_strings, integers, texts, uuids
 from infrastructure.connections import GRACE_S, PatientConnection
 from infrastructure.locks import WRITER_TURN_LOCK
 from infrastructure.mapper import EventMapper, RecordedEvent
@@ -60,7 +61,7 @@ _STREAM = f"""
     ORDER BY version {{order}} LIMIT %(limit)s
 """
 
-# A client names payments: what isn't one, maybe an account of a million events, is not read.
+# A client names subjects: what isn't one, maybe an account of a million events, is not read.
 # One statement is one snapshot: the end, the keys' first events, and what is asked for.
 _FETCH = f"""
     WITH ends AS (SELECT position, recorded_at FROM tally.events ORDER BY position DESC LIMIT 1),
@@ -84,14 +85,14 @@ _FETCH = f"""
         ORDER BY events.version LIMIT {MAX_LOADED_EVENTS + 1}
     ) AS later
     UNION ALL
-    SELECT 'payment', own.*
+    SELECT 'subject', own.*
     FROM tally.events AS first
     CROSS JOIN LATERAL (
         SELECT {_COLUMNS} FROM tally.events WHERE events.stream = first.stream
         ORDER BY events.version
     ) AS own
-    WHERE first.stream = ANY(%(payments)s) AND first.version = 1
-        AND first.type LIKE 'tally.payment.%%'
+    WHERE first.stream = ANY(%(subjects)s) AND first.version = 1
+        AND first.type NOT LIKE ALL (ARRAY['tally.account.%%', 'tally.command.%%'])
 """
 
 _LOAD_SNAPSHOT = """
@@ -174,10 +175,10 @@ class LedgerRecorder(PostgresApplicationRecorder):
                     (
                         decided_at,
                         recorded_at,
-                        [event.originator_id for event in stored_events],
-                        [event.originator_version for event in stored_events],
-                        [event.topic for event in stored_events],
-                        [event.state for event in stored_events],
+                        uuids([cast(UUID, event.originator_id) for event in stored_events]),
+                        integers([event.originator_version for event in stored_events]),
+                        texts([event.topic for event in stored_events]),
+                        byte_strings([event.state for event in stored_events]),
                     ),
                     prepare=True,
                     binary=True,
@@ -191,7 +192,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         return range(decided_at + 1, decided_at + 1 + len(stored_events))
 
     def fetch(
-        self, keys: Sequence[UUID], accounts: Sequence[UUID], payments: Sequence[UUID]
+        self, keys: Sequence[UUID], accounts: Sequence[UUID], subjects: Sequence[UUID]
     ) -> Fetched:
         end, recorded_at = 0, None
         of_keys: list[Notification] = []
@@ -199,9 +200,9 @@ class LedgerRecorder(PostgresApplicationRecorder):
         of_streams: list[Notification] = []
         loaded: dict[UUID, int] = {}
         parameters = {
-            "keys": keys,
-            "accounts": accounts,
-            "payments": payments,
+            "keys": uuids(keys),
+            "accounts": uuids(accounts),
+            "subjects": uuids(subjects),
             "state_version": Account.STATE_VERSION,
         }
         for kind, *row in self._rows(_FETCH, parameters):
@@ -215,7 +216,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
                     snapshots.append(
                         StoredSnapshot(stream, version, Account.STATE_VERSION, position, state)
                     )
-                case "payment":
+                case "subject":
                     of_streams.append(_recorded(row))
                 case _:
                     of_streams.append(_recorded(row))

@@ -60,13 +60,22 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         Projection(
             name="payments",
             folder=_HERE / "payments",
-            tables=("payments", "payments_accounts", "payments_before"),
+            tables=(
+                "payments",
+                "payments_accounts",
+                "payments_before",
+                "payments_requests",
+                "payments_requests_before",
+            ),
             apply=apply_payments,
             before=keep_payments_before,
             # Of what no later event changes: the two may stand beyond the position apart.
-            summary="SELECT count(*), sum(created_position), count(expires_at), count(execute_at),"
-            " count(refund_of) FROM tally_read.payments{g}"
-            " WHERE created_position <= %(position)s",
+            summary="SELECT p.*, r.* FROM ("
+            "SELECT count(*), sum(created_position), count(expires_at), count(execute_at),"
+            " count(refund_of), count(payment_request) FROM tally_read.payments{g}"
+            " WHERE created_position <= %(position)s) p, ("
+            "SELECT count(*), sum(created_position), count(reference)"
+            " FROM tally_read.payments_requests{g} WHERE created_position <= %(position)s) r",
         ),
     )
 }

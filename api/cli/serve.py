@@ -50,7 +50,7 @@ def serve(
                 say(f"serving {url}")
 
         stopping = asyncio.Event()
-        app = compose(settings, dsn=dsn, key_hashes=secrets.hashes(), stopping=stopping)
+        app = compose(settings, dsn=dsn, url=url, secrets=secrets, stopping=stopping)
         try:
             serve_app(
                 app, listener, stopping=stopping, drain_s=settings.drain_timeout_s, ready=ready

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -15,19 +14,9 @@ from api.composition import clock
 from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.keys import ROLES, create_key
 from infrastructure.migrations import APP, migrate
-from infrastructure.secret import KeyHashes, accept_secret, key_hashes
+from infrastructure.secret import Secrets, accept_secret
 from infrastructure.settings import Settings
 from infrastructure.start_checks import check_store
-
-
-class Secrets(NamedTuple):
-    """The server secret, and the one before while it is being changed."""
-
-    current: str
-    previous: str | None
-
-    def hashes(self) -> KeyHashes:
-        return key_hashes(*self)
 
 
 @contextmanager

@@ -26,7 +26,13 @@ from domain.refusals import REFUSED
 
 router = APIRouter(tags=["payments"])
 
-_OF_STEPS: Final = (
+_NOT_OF_NEW_ONES: Final = (
+    "request_canceled",
+    "request_paid",
+    "request_expired",
+    "revision_changed",
+    "amount_required",
+    "amount_fixed",
     "payment_not_held",
     "hold_expired",
     "capture_exceeds_hold",
@@ -60,7 +66,7 @@ _OF_MONEY: Final = (
         status=201,
         answer=PaymentMade,
         example=examples.PAYMENT_MADE,
-        problems=tuple(code for code in REFUSED if code not in _OF_STEPS),
+        problems=tuple(code for code in REFUSED if code not in _NOT_OF_NEW_ONES),
     ),
 )
 async def make_payment(request: Request) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from application.history import UnreadableItem, event_json, event_of
-from domain.events import EVENTS
+from domain.registry import EVENTS
 from infrastructure.kafka.topics import partition_of
 from projections.feed import Record, UnreadableRecord
 

@@ -29,6 +29,7 @@ _BINDING_VERSION: Final = "0.5.0"
 _ABOUT: Final = {
     "account": "account",
     "payment": "payment",
+    "payment_request": "payment request",
     "command": "payment it is about, or of the account",
 }
 """Whose id is the key, by the kind of event."""

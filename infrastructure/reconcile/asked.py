@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
 
 from domain.events import (
     AccountChanged,
@@ -18,6 +19,7 @@ from domain.events import (
     LedgerEvent,
     PaymentRefunded,
 )
+from domain.request_events import PaymentRequestPaid
 
 if TYPE_CHECKING:
     from infrastructure.reconcile.payments import Amounts, PaymentReplay
@@ -73,6 +75,21 @@ def record(payment: PaymentReplay, name: str) -> Asked:
     """The client's command on the payment, recorded under its key."""
     told = {"name": name, "payment": payment.id, "outcome": "accepted"}
     return Asked(CommandDecided, told | dict.fromkeys(("account", "account_after", "refusal")))
+
+
+def record_of(name: str, *, account: str, **about: UUID) -> Asked:
+    """The client's command on what is neither account nor payment, recorded under its key."""
+    told = {"name": name, "account": account, "outcome": "accepted", **about}
+    return Asked(CommandDecided, told | dict.fromkeys(("payment", "account_after", "refusal")))
+
+
+def request_paid(payment: PaymentReplay) -> list[Asked]:
+    """Where it pays a payment request: what is told of it on that one's stream."""
+    if payment.payment_request is None:
+        return []
+    amount = payment.postings[0].amount_minor
+    told = {"originator_id": payment.payment_request, "payment": payment.id}
+    return [Asked(PaymentRequestPaid, {**told, "amount_minor": amount})]
 
 
 def account_record(event: LedgerEvent) -> Asked:

@@ -60,6 +60,7 @@ class PaymentReplay:
     execute_at: datetime | None = None
     expired: bool = False
     refund_of: UUID | None = None
+    payment_request: UUID | None = None
     up_to: Amounts = ()
 
     @classmethod
@@ -121,6 +122,7 @@ class PaymentReplay:
             self.execute_at,
             self.expired,
             self.refund_of,
+            self.payment_request,
             self.postings,
             self.captured,
             self.refunded,
@@ -163,8 +165,13 @@ class PaymentReplay:
         match event:
             case PaymentSettled():
                 self.state, self.refund_of = "settled", event.refund_of
+                self.payment_request = event.payment_request
                 self.captured = tuple(posting.amount_minor for posting in event.postings)
-                return asked.entries(self, self.captured, event) + asked.refunds(self)
+                return [
+                    *asked.entries(self, self.captured, event),
+                    *asked.refunds(self),
+                    *asked.request_paid(self),
+                ]
             case PaymentHeld():
                 check(event.expires_at > event.timestamp, "it is held until before it is held")
                 self.state, self.expires_at = "held", event.expires_at
@@ -181,6 +188,7 @@ class PaymentReplay:
                 )
             case PaymentRefused():
                 self.state, self.refund_of = "refused", event.refund_of
+                self.payment_request = event.payment_request
                 self.refusal = event.refusal
             case _:
                 raise AssertionError(f"{event.TOPIC} decides no payment")

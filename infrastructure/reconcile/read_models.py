@@ -14,6 +14,7 @@ from infrastructure.reconcile.accounts import AccountReplay, Rows, opened_accoun
 from infrastructure.reconcile.holds import Row
 from infrastructure.reconcile.payments import PaymentReplay, refusal_text
 from infrastructure.reconcile.replay import CHUNK, Found, Replay, payment_of
+from infrastructure.reconcile.requests import request_rows
 from infrastructure.reconcile.stored import stored_events
 
 FETCH: Final = 5_000
@@ -41,8 +42,11 @@ _BY_ACCOUNT: Final = {
 }
 """The tables with many rows an account; the second column is a row's key in it."""
 _PAYMENTS = """SELECT created_position, id, position, state, mode, carrier, reference, value_date,
-    created_at, expires_at, execute_at, expired, refund_of, postings, captured, refunded, metadata,
-    refusal FROM tally_read.payments{g}"""
+    created_at, expires_at, execute_at, expired, refund_of, payment_request, postings,
+    captured, refunded, metadata, refusal FROM tally_read.payments{g}"""
+_REQUESTS = """SELECT id, created_position, credit_account, currency, reference, created_at,
+    token_key, position, state, revision, amount, description, expires_in_s, expires_at, payment,
+    metadata FROM tally_read.payments_requests{g}"""
 _PAYMENT_ACCOUNTS = "SELECT account, created_position FROM tally_read.payments_accounts{g}"
 
 
@@ -168,6 +172,21 @@ class ReadModels:
             for position, account in sorted(has ^ should_have):
                 missing = "is missing" if (position, account) in should_have else "is too much"
                 self._found(f"payments_accounts {account}: position {position} {missing}")
+        self._requests(replay)
+
+    def _requests(self, replay: Replay) -> None:
+        rows = {
+            (*plain, tuple(sorted(metadata.items())))
+            for *plain, metadata in self._stream(_REQUESTS)
+        }
+        if sum(map(hash, rows)) == replay.requests.hash:
+            return
+        told = {row[0]: row for row in rows}
+        rows = request_rows(self._store, self._mapper, replay.position)
+        should = {row[0]: row for row in rows}
+        for id in sorted({*told, *should}):
+            what = f"payments_requests {id}"
+            self._name(what, _columns(_REQUESTS), told.get(id), should.get(id))
 
     def _current(self, table: str, query: str, should: dict[Any, dict[str, Any]]) -> None:
         """One row a key, compared member by member."""

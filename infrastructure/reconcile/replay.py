@@ -22,11 +22,17 @@ from domain.events import (
 )
 from domain.ids import account_stream
 from domain.payment import PaymentStep
+from domain.request_events import (
+    PaymentRequestEvent,
+    PaymentRequestOpened,
+    PaymentRequestPaid,
+)
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile import asked
 from infrastructure.reconcile.accounts import AccountReplay, opened_account
 from infrastructure.reconcile.asked import Asked
 from infrastructure.reconcile.payments import PaymentReplay
+from infrastructure.reconcile.requests import RequestReplay, Requests
 from infrastructure.reconcile.stored import PAGE, Stored, stored_events
 
 CHUNK: Final = 1_000
@@ -59,6 +65,7 @@ class Replay:
         self.payment_hashes: dict[int, int] = defaultdict(int)
         self.payment_account_hashes: dict[int, int] = defaultdict(int)
         self.first_positions: dict[date, int] = {}
+        self.requests = Requests(connection, mapper)
 
     def advance(self, to: int, progress: Callable[[int], None] = lambda _: None) -> None:
         for stored in stored_events(self._connection, self._mapper, self.position, to):
@@ -87,10 +94,11 @@ class Replay:
             self._found(f"event {position}: recorded {recorded_at}, before the event before it")
         self._recorded_at = recorded_at
         self.first_positions.setdefault(recorded_at.date(), position)
-        payment = None
+        other: PaymentReplay | RequestReplay | None = None
         if version > 1 and stream not in self.streams:
-            payment = self._payment(stream, position)
-        self._check_version(position, stream, version, payment)
+            find = self.requests.find if isinstance(event, PaymentRequestEvent) else self._payment
+            other = find(stream, position)
+        self._check_version(position, stream, version, other)
         if event is None:
             self._found(f"event {position}: {reason}")
             if self._asked:
@@ -99,18 +107,28 @@ class Replay:
                 self.accounts[self.streams[stream]].doubtful = True
             return
         self._check_command(position, event)
+        self._check(position, event, other)
+
+    def _check(
+        self, position: int, event: LedgerEvent, other: PaymentReplay | RequestReplay | None
+    ) -> None:
+        """Against what its stream is of: `other` than an account, where it began before."""
         if isinstance(event, PaymentDecided | PaymentStep):
+            payment = other if isinstance(other, PaymentReplay) else None
             self._check_payment(position, event, payment)
+        elif isinstance(event, PaymentRequestEvent):
+            request = other if isinstance(other, RequestReplay) else None
+            self._check_request(position, event, request)
         elif isinstance(event, CommandDecided):
             self._check_record(position, event)
         else:
             self._apply(position, event)
 
     def _check_version(
-        self, position: int, stream: UUID, version: int, payment: PaymentReplay | None
+        self, position: int, stream: UUID, version: int, other: PaymentReplay | RequestReplay | None
     ) -> None:
         name = self.streams.get(stream)
-        of = payment if name is None else self.accounts[name]
+        of = other if name is None else self.accounts[name]
         expected = 1 if of is None else of.version + 1
         if version != expected:
             self._found(f"event {position}: version {version} of {stream}, should be {expected}")
@@ -171,6 +189,24 @@ class Replay:
         self._waiting.pop(payment.id, None)
         if payment.waits:
             self._waiting[payment.id] = payment
+
+    def _check_request(
+        self, position: int, event: PaymentRequestEvent, request: RequestReplay | None
+    ) -> None:
+        """What becomes of a payment request can, and is what its payment asks for."""
+
+        def check(is_so: bool, otherwise: str) -> None:
+            if not is_so:
+                self._found(f"event {position}: {otherwise}")
+
+        if isinstance(event, PaymentRequestPaid):
+            self._check_asked(position, event)
+        if request is not None:
+            self._asked += self.requests.apply(request, position, event, self._command, check)
+        elif isinstance(event, PaymentRequestOpened):
+            self._asked += self.requests.begin(position, event, check)
+        else:
+            check(False, f"{event.TOPIC} of a payment request that was never opened")
 
     def _begun(self, position: int, event: PaymentDecided) -> PaymentReplay:
         if event.command != event.originator_id:

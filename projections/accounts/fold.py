@@ -21,6 +21,7 @@ from domain.events import (
     PaymentDecided,
 )
 from domain.payment import PaymentStep
+from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
 
@@ -94,7 +95,7 @@ def fold(records: Iterable[Record]) -> Folded:
                 folded.changed.append((event.account, event.changed))
             case AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 folded.changed.append((event.account, {"status": STATUS[type(event)]}))
-            case _ if isinstance(event, PaymentStep):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent):
                 continue
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to accounts")

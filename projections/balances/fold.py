@@ -21,6 +21,7 @@ from domain.events import (
     PaymentDecided,
 )
 from domain.payment import PaymentStep
+from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
 
@@ -167,7 +168,7 @@ def fold(
                         available=_available(balance, sides[event.account], limit)
                     )
                 folded.add(event.account, balance)
-            case _ if isinstance(event, PaymentStep):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to balances")

@@ -1,4 +1,5 @@
-"""Payments whose deadline or time has come, as recorded: what is still to be done about them."""
+"""Payments and payment requests whose deadline or time has come, as recorded: what is still to be
+done about them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from psycopg.errors import UndefinedTable
 from projections.checkpoints import pointer
 from projections.tables import sql
 
-# Two ranges of two indexes, each in order; the oldest first, and of one time the first made.
+# A range of an index each, each in order; the oldest first, and of one time the first made.
 _DUE: Final = """
 (SELECT id, 'expire', expires_at AS at, created_position FROM tally_read.payments{g}
  WHERE state = 'held' AND expires_at <= %(now)s
@@ -21,12 +22,16 @@ UNION ALL
 (SELECT id, 'execute', execute_at AS at, created_position FROM tally_read.payments{g}
  WHERE state = 'scheduled' AND execute_at <= %(now)s
  ORDER BY execute_at, created_position LIMIT %(limit)s)
+UNION ALL
+(SELECT id, 'expire_request', expires_at AS at, created_position
+ FROM tally_read.payments_requests{g} WHERE state = 'open' AND expires_at <= %(now)s
+ ORDER BY expires_at, created_position LIMIT %(limit)s)
 ORDER BY at, created_position LIMIT %(limit)s
 """
 
 
 def due_payments(connection: Connection[Any], now: datetime, limit: int) -> list[tuple[UUID, str]]:
-    """Payment and step (`expire` or `execute`); none where there is no read model.
+    """Id and step (`expire`, `execute` or `expire_request`); none where there is no read model.
 
     The connection gives rows as tuples.
     """
@@ -35,6 +40,6 @@ def due_payments(connection: Connection[Any], now: datetime, limit: int) -> list
         if live is None:
             return []
         rows = connection.execute(sql(_DUE, live.generation), {"now": now, "limit": limit})
-        return [(payment, step) for payment, step, *_ in rows]
+        return [(subject, step) for subject, step, *_ in rows]
     except UndefinedTable:  # dropped, or a rebuild has just taken the old tables away
         return []

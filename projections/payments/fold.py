@@ -30,7 +30,8 @@ from domain.events import (
     PaymentVoided,
     Posting,
 )
-from domain.payment import PaymentStep, account_events
+from domain.payment import PaymentStep, account_events, elsewhere
+from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
 _LATER: Final = frozenset(get_args(PaymentStep))
@@ -51,6 +52,7 @@ class Made(NamedTuple):
     expires_at: datetime | None
     execute_at: datetime | None
     refund_of: UUID | None
+    payment_request: UUID | None
 
 
 class State(NamedTuple):
@@ -109,6 +111,8 @@ def fold(records: Iterable[Record], known: Mapping[UUID, State]) -> Folded:
                 elif payment not in states and payment not in known:
                     raise LookupError("an event is of a payment that was never made")
                 states[payment] = _decided(event, position)
+            case _ if isinstance(event, PaymentRequestEvent):
+                pass  # requests.py
             case _ if isinstance(event, PaymentStep):
                 payment = event.originator_id
                 states[payment] = _stepped(states.get(payment) or known[payment], event, position)
@@ -132,18 +136,22 @@ def _made(event: PaymentDecided, position: int) -> Made:
         event.metadata,
         event.expires_at if isinstance(event, PaymentHeld) else None,
         event.execute_at if isinstance(event, PaymentScheduled) else None,
-        event.refund_of if isinstance(event, PaymentSettled | PaymentRefused) else None,
+        *(
+            (event.refund_of, event.payment_request)
+            if isinstance(event, PaymentSettled | PaymentRefused)
+            else (None, None)
+        ),
     )
 
 
 def _decided(event: PaymentDecided, position: int) -> State:
-    """Its entries or holds follow its own event, two a posting; a refund's last event tells its
-    original."""
+    """Its entries or holds follow its own event, two a posting; the last event tells a refund's
+    original, or the payment request that it pays."""
     day = event.value_date or event.timestamp.date()
     nothing = (0,) * len(event.postings)
     match event:
         case PaymentSettled():
-            last = position + account_events(event) + (event.refund_of is not None)
+            last = position + account_events(event) + elsewhere(event)
             amounts = tuple([posting.amount_minor for posting in event.postings])
             return State(last, "settled", day, event.postings, amounts, nothing)
         case PaymentRefused():

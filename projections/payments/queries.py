@@ -24,8 +24,8 @@ END
 
 _COLUMNS = """
 p.created_position, p.id, p.mode, p.carrier, p.reference, p.created_at, p.metadata, p.expires_at,
-p.refund_of, {of}.position, {of}.value_date, {of}.postings, {of}.captured, {of}.refunded,
-{of}.refusal, __STATE__ AS state
+p.refund_of, p.payment_request, {of}.position, {of}.value_date, {of}.postings,
+{of}.captured, {of}.refunded, {of}.refusal, __STATE__ AS state
 """.replace("__STATE__", _STATE)
 
 # What each payment is at the watermark: its row, or, where that is beyond it, what it was before
@@ -171,6 +171,7 @@ def _payment(row: dict[str, Any]) -> dict[str, Any]:
         "created_at": time_text(row["created_at"]),
         "hold_expires_at": row["expires_at"] and time_text(row["expires_at"]),
         "refund_of": row["refund_of"] and str(row["refund_of"]),
+        "payment_request": row["payment_request"] and str(row["payment_request"]),
         "position": row["position"],
     }
     return answer if row["refusal"] is None else answer | {"refusal": row["refusal"]}

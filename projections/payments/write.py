@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from projections.feed import Record
 from projections.payments.fold import Folded, State, fold, needed
+from projections.payments.requests_write import apply_requests
 from projections.tables import copy_rows, sql
 
 _KNOWN = """
@@ -29,19 +30,20 @@ WHERE p.id = n.id
 """
 
 _PAYMENTS = """tally_read.payments{g} (created_position, id, mode, carrier, reference, created_at,
-    metadata, expires_at, execute_at, refund_of,
+    metadata, expires_at, execute_at, refund_of, payment_request,
     position, state, value_date, postings, captured, refunded, refusal, expired)"""
 # Columns of JSON are written as the text they are: psycopg's own way for them takes a fifth of all.
 STATE_TYPES = ("int8", "text", "date", "text", "text", "text", "text", "bool")
 _PAYMENTS_TYPES = (
     *("int8", "uuid", "text", "text", "text", "timestamptz"),
-    *("text", "timestamptz", "timestamptz", "uuid"),
+    *("text", "timestamptz", "timestamptz", "uuid", "uuid"),
     *STATE_TYPES,
 )
 _ACCOUNTS = "tally_read.payments_accounts{g} (account, created_position)"
 
 
 def apply(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
+    apply_requests(connection, generation, records)
     folded = fold(records, known_states(connection, generation, needed(records)))
     copy_rows(
         connection,
@@ -93,6 +95,6 @@ def _json(value: Any) -> str:
 def _made_rows(folded: Folded) -> Iterator[tuple[Any, ...]]:
     """Of the payments that begin in the batch; takes their states out, the others are left."""
     for made in folded.made:
-        *before, metadata, expires_at, execute_at, refund_of = made
+        *before, metadata, expires_at, execute_at, refund_of, request = made
         state = state_row(folded.states.pop(made.id))
-        yield (*before, _json(metadata), expires_at, execute_at, refund_of, *state)
+        yield (*before, _json(metadata), expires_at, execute_at, refund_of, request, *state)

@@ -21,6 +21,7 @@ from domain.events import (
     PaymentDecided,
 )
 from domain.payment import PaymentStep
+from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
 
@@ -154,7 +155,7 @@ def fold(
                 folded.totals[event.account] = Totals(NOTHING, NOTHING)
             case AccountChanged() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 pass
-            case _ if isinstance(event, PaymentStep):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to statements")

@@ -12,8 +12,8 @@ from api.bench.scenarios import SCENARIOS
 from api.cli import app as cli
 from api.metrics import Metrics
 from api.problems import STATUS
-from domain.events import EVENTS
 from domain.refusals import REFUSED
+from domain.registry import EVENTS
 from domain.transitions import TRANSITIONS
 from infrastructure.settings import OTHERS, PREFIX, Settings
 from infrastructure.state_diagram import drawn

@@ -16,7 +16,6 @@ import pytest
 
 from application.history import event_item
 from domain.events import (
-    EVENTS,
     AccountChanged,
     AccountClosed,
     AccountCredited,
@@ -41,6 +40,14 @@ from domain.events import (
     PaymentVoided,
     Posting,
 )
+from domain.registry import EVENTS
+from domain.request_events import (
+    PaymentRequestCanceled,
+    PaymentRequestChanged,
+    PaymentRequestExpired,
+    PaymentRequestOpened,
+    PaymentRequestPaid,
+)
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
 
 GOLDEN = Path(__file__).with_name("events.jsonl")
@@ -60,9 +67,9 @@ OPTIONAL = {
     "tally.account.changed.v1": {"overdraft_limit", "max_balance", "metadata", "limits"},
     "tally.account.debited.v1": {"hold_left", "hold_expires_at"},
     "tally.account.credited.v1": {"hold_left", "hold_expires_at"},
-    "tally.payment.settled.v1": {"refund_of"},
-    "tally.payment.refused.v1": {"refund_of"},
-    "tally.command.decided.v1": {"account", "account_after", "payment"},
+    "tally.payment.settled.v1": {"refund_of", "payment_request"},
+    "tally.payment.refused.v1": {"refund_of", "payment_request"},
+    "tally.command.decided.v1": {"account", "account_after", "payment", "payment_request"},
 }
 """Members of `data` that an item may be without, by type."""
 
@@ -122,6 +129,7 @@ def samples() -> list[LedgerEvent]:
             account_after={"id": "customers:zoë", "limits": [], "version": 7},
         ),
         *whole_life(named, entry, payment),
+        *payment_requests(named, {**payment, "value_date": None}),
     ]
 
 
@@ -188,6 +196,44 @@ def whole_life(
             refusal={"code": "hold_expired"},
             account_after=None,
             payment=STREAM,
+        ),
+    ]
+
+
+def payment_requests(named: dict[str, Any], payment: dict[str, Any]) -> list[LedgerEvent]:
+    """What came with payment requests."""
+    deadline = {
+        "expires_in_s": 900,
+        "expires_at": datetime(2026, 11, 23, 9, 45, 0, 123456, tzinfo=UTC),
+    }
+    return [
+        PaymentRequestOpened(
+            **COMMON,
+            credit_account="merchants:zoë",
+            amount_minor=None,
+            currency="EUR",
+            reference=None,
+            description="Tea & scones",
+            metadata={"table": "4"},
+            **deadline,
+            token_key="a1b2c3d4",
+        ),
+        PaymentRequestChanged(
+            **COMMON, revision=2, amount_minor=1050, description=None, **deadline
+        ),
+        PaymentRequestPaid(**COMMON, payment=COMMAND, revision=2, amount_minor=1050),
+        PaymentRequestCanceled(**COMMON),
+        PaymentRequestExpired(**COMMON),
+        PaymentSettled(**payment, payment_request=STREAM),
+        PaymentRefused(**payment, refusal={"code": "same_account"}, payment_request=STREAM),
+        CommandDecided(
+            **named,
+            fingerprint=bytes(32),
+            name="pay_payment_request",
+            outcome="refused",
+            refusal={"code": "revision_changed", "revision": 2},
+            account_after=None,
+            payment_request=STREAM,
         ),
     ]
 

@@ -168,7 +168,7 @@ class Broken:
 
     def __init__(self, like: Any) -> None:
         self.id, self.fingerprint, self.actor = like.id, like.fingerprint, like.actor
-        self.commands, self.payment_ids, self.dry_run = [self], (), False
+        self.commands, self.about, self.dry_run = [self], (), False
 
     def account_ids(self) -> tuple[str, ...]:
         return ()

@@ -25,9 +25,10 @@ from tests.fixtures.fix_scale import scale
 from tests.schemathesis.exclusions import INVALID, REFUSALS
 
 
-@schemathesis.serializer("application/x-ndjson")
+@schemathesis.serializer("application/x-ndjson", "image/png", "audio/wav")
 def as_it_is(_: Any, value: Any) -> bytes:
-    """A body of lines is text to its schema: OpenAPI 3.1 can't say what a line is."""
+    """A body of lines is text to its schema, since OpenAPI 3.1 can't say what a line is; so is
+    one of bytes."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 

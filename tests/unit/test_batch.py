@@ -60,7 +60,7 @@ def batch() -> Batch:
         now=NOW,
         decide=decide,
         account=lambda _: None,
-        payment=lambda _: None,
+        subject=lambda _: None,
         known={},
     )
 

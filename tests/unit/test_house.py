@@ -14,7 +14,7 @@ from pathlib import Path
 import iso4217
 import pytest
 
-from domain.currencies import MINOR_UNIT_EXPONENTS
+from domain.currencies import MINOR_UNIT_EXPONENTS, NUMERIC_CODES
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "application", "domain", "infrastructure", "projections")
@@ -76,8 +76,10 @@ def test_the_domain_imports_the_standard_library_and_eventsourcing_alone() -> No
 
 
 def test_what_is_imported_is_asked_for_by_its_name() -> None:
-    asked = {_name(one) for one in PROJECT["dependencies"]} | {"psycopg-pool"}  # psycopg[pool]
-    for_tests = asked | {_name(one) for one in PROJECT["optional-dependencies"]["dev"]}
+    extras = PROJECT["optional-dependencies"]
+    asked = {_name(one) for one in PROJECT["dependencies"] + extras["sonic"]}
+    asked.add("psycopg-pool")  # psycopg[pool]
+    for_tests = asked | {_name(one) for one in extras["dev"]}
     brought_by = importlib.metadata.packages_distributions()
     for name, file in imported(*PACKAGES, "tests"):
         if name not in (*PACKAGES, "tests"):
@@ -129,7 +131,9 @@ def test_the_locks_agree_and_cover_what_pyproject_asks_for() -> None:
     )
     assert runtime.items() <= dev.items()
     extras = PROJECT["optional-dependencies"]
-    assert {_name(asked) for asked in PROJECT["dependencies"] + extras["build"]} <= runtime.keys()
+    assert {
+        _name(asked) for asked in PROJECT["dependencies"] + extras["build"] + extras["sonic"]
+    } <= runtime.keys()
     assert {_name(asked) for asked in extras["dev"]} - {"tallystick"} <= dev.keys()
 
 
@@ -139,13 +143,10 @@ def _name(requirement: str) -> str:
     return matched[0].lower().replace("_", "-")
 
 
-def test_currencies_and_their_exponents_are_those_of_iso_4217() -> None:
-    published = {
-        currency.code: currency.exponent
-        for currency in iso4217.Currency
-        if currency.exponent is not None
-    }
-    assert published == MINOR_UNIT_EXPONENTS
+def test_currencies_their_exponents_and_numbers_are_those_of_iso_4217() -> None:
+    published = [currency for currency in iso4217.Currency if currency.exponent is not None]
+    assert {one.code: one.exponent for one in published} == MINOR_UNIT_EXPONENTS
+    assert {one.code: f"{one.number:03}" for one in published} == NUMERIC_CODES
 
 
 def test_nothing_points_to_a_page_that_is_not_here() -> None:

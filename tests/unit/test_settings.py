@@ -46,6 +46,11 @@ def test_an_argument_goes_before_the_variable(monkeypatch: pytest.MonkeyPatch) -
         ("TALLY_QUEUE_SIZE", "0"),
         ("TALLY_STORE_TIMEOUT_S", "-1"),
         ("TALLY_LOG_LEVEL", "loud"),
+        ("TALLY_PUBLIC_URL", "https://pay.example/"),
+        ("TALLY_PUBLIC_URL", "pay.example"),
+        ("TALLY_QR_COUNTRY", "Germany"),
+        ("TALLY_QR_CITY", "Villingen-Schwenningen"),
+        ("TALLY_QR_MCC", "food"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -222,20 +223,22 @@ def test_the_history_knows_who_asked(api: Api) -> None:
 
 
 def test_every_request_leaves_one_line_in_the_log_without_a_secret(
-    api: Api, caplog: pytest.LogCaptureFixture
+    api: Api, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level("INFO", logger="tally.access")
-    api.open("alice")
+    api.open("alice", "bob")
     for _ in range(2):
         api.get("/v1/accounts/alice", headers={"X-Request-Id": "mine"})
-    # A line is written once its answer is: that of the first request is there by now.
-    line, *_ = [each for each in caplog.records if vars(each).get("request_id") == "mine"]
-    told = {name: vars(line)[name] for name in ("method", "route", "status", "caller")}
-    assert told == {
-        "method": "GET",
-        "route": "/v1/accounts/{id}",
-        "status": 200,
-        "caller": "client",
-    }
-    assert vars(line)["ms"] > 0
-    assert api.keys["client"] not in str(vars(line))
+        api.pay("alice", "bob", 1, headers={"X-Request-Id": "refused"})
+        api.pay("alice", "bob", "1", headers={"X-Request-Id": "invalid"})
+    # A line is written once its answer is: those of the first requests are there by now.
+    lines = capsys.readouterr().err
+    told = {line["request_id"]: line for line in map(json.loads, lines.splitlines())}
+    members = ("method", "route", "status", "caller")
+    assert [told["mine"][name] for name in members] == [
+        "GET", "/v1/accounts/{id}", 200, "client"
+    ]  # fmt: skip
+    for id_, status in (("refused", 422), ("invalid", 400)):
+        assert [told[id_][name] for name in members] == ["POST", "/v1/payments", status, "client"]
+    assert told["mine"]["ms"] > 0
+    assert api.keys["client"] not in lines

@@ -277,7 +277,9 @@ def test_a_query_parameter_at_fault_is_named(shared_api: Api, path: str, paramet
         "/v1/accounts/%FF",
         "/v1/accounts/a%2Fb",
         "/v1/accounts/" + "x" * 65,
-        "/v1/payment-requests",
+        "/v1/payment-request",
+        "/v1/payment-requests/nothing",
+        "/p/nothing",
     ],
 )
 def test_what_does_not_exist_is_not_found(shared_api: Api, path: str) -> None:

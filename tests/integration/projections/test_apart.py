@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import timedelta
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -21,6 +22,7 @@ from projections.feed import Record
 from projections.generation import Generation, Halted, OtherFeed, connect, live_generation
 from projections.ownership import Ownership
 from projections.payments import queries as payments
+from projections.payments import requests_queries as requests
 from projections.reading import View
 from projections.rebuild import rebuild
 from projections.registry import PROJECTIONS
@@ -91,7 +93,17 @@ async def sums(view: View) -> dict[str, Any]:
 
 async def listed(view: View) -> dict[str, Any]:
     times = [START, START + timedelta(hours=1), START + timedelta(days=9)]
+    asked = [(await requests.requests(view, now=time, limit=500)).items for time in times]
     return {
+        "requests": asked,
+        "of a state": [
+            (await requests.requests(view, state=state, now=time, limit=500)).items
+            for state in ("open", "paid", "canceled", "expired")
+            for time in times
+        ],
+        "one by one": [
+            await requests.request(view, UUID(one["id"]), now=START) for one in asked[0]
+        ],
         "payments": [(await payments.payments(view, now=time, limit=500)).items for time in times],
         "held": (await payments.payments(view, state="held", now=START, limit=500)).items,
     }

@@ -136,10 +136,10 @@ def test_a_defect_costs_its_payment_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = expired(1)
-    writer = Writer(lambda each: ValueError("bug") if each.payment == bad.payment else None)
+    writer = Writer(lambda each: ValueError("bug") if each.payment == bad.subject else None)
     sweeps = sweeper(Payments(expired(0), bad, expired(2)), writer)
     assert sweeps.look() == 3
-    assert f"payment {bad.payment}: its step expire failed" in caplog.text
+    assert f"{bad.subject}: its step expire failed" in caplog.text
     assert len(writer.asked) == 3
     assert sweeps.look() == 0
     monkeypatch.setattr(asking, "AGAIN_S", 0.0)
@@ -186,7 +186,7 @@ def test_a_full_page_is_followed_by_the_next_at_once() -> None:
     payments, writer = Payments(*map(expired, range(LIMIT + 5))), Writer()
 
     def done(command: PaymentCommand) -> None:
-        payments.found = [each for each in payments.found if each.payment != command.payment]
+        payments.found = [each for each in payments.found if each.subject != command.payment]
 
     writer.outcome = done
     sweeps = sweeper(payments, writer)

@@ -12,7 +12,8 @@ import jsonschema_rs
 import pytest
 
 from application.history import event_item
-from domain.events import EVENTS, CommandDecided, LedgerEvent
+from domain.events import CommandDecided, LedgerEvent
+from domain.registry import EVENTS
 from infrastructure.kafka.progress import progress_value
 from infrastructure.kafka.records import sent, source_of
 from infrastructure.kafka.schemas import (

@@ -38,7 +38,7 @@ def test_a_settled_payment_is_there_from_its_last_entry_on() -> None:
     )
     folded = fold(history.records(), {})
     assert folded.made == [
-        Made(7, payment, "settle", "api", "order-17", START, {"table": "4"}, None, None, None)
+        Made(7, payment, "settle", "api", "order-17", START, {"table": "4"}, *[None] * 4)
     ]
     postings = (Posting("alice", "bob", 30, "EUR"), Posting("bob", "carol", 10, "EUR"))
     assert folded.states == {

@@ -1,0 +1,1 @@
+"""What carries a payment from one phone to another: QR, barcode, NFC and sound."""

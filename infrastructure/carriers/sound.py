@@ -1,0 +1,116 @@
+"""Sound, by ggwave: tones that a phone plays and a till hears. It is an extra: `[sonic]`."""
+
+import io
+import wave
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Final
+
+from infrastructure.carriers.failures import CarrierUnavailable, TooLarge
+
+try:
+    import ggwave
+except ImportError:
+    ggwave = None
+
+PROTOCOL: Final = 1
+"""ggwave's "audible, fast": 24 digits in 2.2 seconds."""
+MAX_PAYLOAD: Final = 140
+"""Bytes; what is longer ggwave would cut without a word."""
+
+MAX_LENGTH_S: Final = 10
+RATES_HZ: Final = range(16_000, 96_001)
+"""Of recordings: the highest tone has 6.4 kHz."""
+
+_RATE_HZ: Final = 48_000
+_PIECE: Final = 16 * 1024
+"""Samples that are decoded at a time. A call wants whole frames of 1024 and gives one text at
+most: in so short a time no second one ends."""
+_SIGNED_16: Final = 4
+"""GGWAVE_SAMPLE_FORMAT_I16"""
+_VOLUME: Final = 25
+"""Percent of the loudest."""
+
+_one_at_a_time: Final = Lock()
+"""The library has few instances, in a table that isn't guarded."""
+
+if ggwave:
+    ggwave.disableLog()
+
+
+def wav(text: str) -> bytes:
+    """The text as tones: WAV, 16 bit, mono, 48 kHz. Raises CarrierUnavailable.
+
+    Raises ValueError beyond 140 bytes.
+    """
+    if len(text.encode()) > MAX_PAYLOAD:
+        raise ValueError(f"more than {MAX_PAYLOAD} bytes")
+    with _instance() as instance:
+        samples = ggwave.encode(text, protocolId=PROTOCOL, volume=_VOLUME, instance=instance)
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE_HZ)
+        file.writeframes(samples)
+    return out.getvalue()
+
+
+def read_wav(content: bytes) -> list[str]:
+    """The texts heard in a recording, none twice: WAV of 16 bits, of several channels the first.
+
+    Raises TooLarge, CarrierUnavailable.
+    """
+    try:
+        with wave.open(io.BytesIO(content)) as file:
+            channels, width, rate_hz, length, *_ = file.getparams()
+            if length > MAX_LENGTH_S * rate_hz:
+                raise TooLarge(f"Send at most {MAX_LENGTH_S} seconds of sound.")
+            frames = file.readframes(length)
+    except (wave.Error, EOFError, RuntimeError):  # as `wave` says that a file is broken
+        return []
+    # A file that ends before it says so is none.
+    if width != 2 or rate_hz not in RATES_HZ or len(frames) != length * channels * width:
+        return []
+    samples = _at_48_khz(array("h", frames)[::channels], rate_hz)
+    with _instance() as instance:
+        heard = [
+            ggwave.decode(instance, samples[at : at + _PIECE].tobytes())
+            for at in range(0, len(samples), _PIECE)
+        ]
+    return list(dict.fromkeys(text.decode("utf-8", "replace") for text in heard if text))
+
+
+def _at_48_khz(samples: "array[int]", rate_hz: int) -> "array[int]":
+    """Between two samples on the straight line: the tones are far below half of either rate."""
+    if rate_hz == _RATE_HZ:
+        return samples
+    places = (
+        divmod(i * rate_hz, _RATE_HZ) for i in range((len(samples) - 1) * _RATE_HZ // rate_hz)
+    )
+    return array(
+        "h",
+        (
+            (samples[at] * (_RATE_HZ - part) + samples[at + 1] * part) // _RATE_HZ
+            for at, part in places
+        ),
+    )
+
+
+@contextmanager
+def _instance() -> Iterator[int]:
+    """ggwave for 16-bit samples."""
+    if ggwave is None:
+        raise CarrierUnavailable
+    parameters: dict[str, Any] = ggwave.getDefaultParameters() | {
+        "sampleFormatInp": _SIGNED_16,
+        "sampleFormatOut": _SIGNED_16,
+    }
+    with _one_at_a_time:
+        instance = ggwave.init(parameters)
+        try:
+            yield instance
+        finally:
+            ggwave.free(instance)
