@@ -6,16 +6,15 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
-from uuid import uuid4
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
 
 from starlette.requests import Request
 
 from api.answers import encoded
+from api.codes import Asked, asked_payment, payment_command
 from api.commands import REPLAYED, UNANSWERED, accepted, actor_of, command_id, refused
-from api.models import PaymentBody
 from api.operations import LINES
-from api.orders import order_of
 from api.parts import parts_of
 from api.payment_parser import plain_payment
 from api.problems import Problem, body_error, invalid
@@ -27,7 +26,6 @@ from api.requests import (
     read_content,
     require_media_type,
     too_large,
-    understood,
     unquoted,
 )
 from application.answers import Answer
@@ -35,7 +33,6 @@ from application.batch import BulkRefused
 from application.commands import Command, MakePayment, PayTogether
 from application.ports import StorageFull, StoreUnavailable
 from application.writer import Overloaded, Writer
-from domain.order import PaymentOrder
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_LINES: Final = 10_000
@@ -51,6 +48,13 @@ _log = logging.getLogger(__name__)
 
 Line = MakePayment | Problem
 """What a line asks for, or why it can't be understood."""
+
+
+class Understood(NamedTuple):
+    """A line before its code, where it has one, has been looked for."""
+
+    asked: Asked
+    id: UUID
 
 
 async def read_lines(request: Request) -> list[bytes]:
@@ -69,35 +73,41 @@ async def read_lines(request: Request) -> list[bytes]:
     return content.split(b"\n")
 
 
-def understood_lines(request: Request, lines: Sequence[bytes], *, dry_run: bool) -> Iterator[Line]:
+def understood_lines(
+    request: Request, lines: Sequence[bytes], *, dry_run: bool
+) -> Iterator[Understood | Problem]:
     """What each line asks for, as it is wanted."""
     for line in lines:
         try:
-            yield _payment(request, line, dry_run=dry_run)
+            yield _understood(request, line, dry_run=dry_run)
         except Problem as problem:
             yield problem
 
 
-def _payment(request: Request, line: bytes, *, dry_run: bool) -> MakePayment:
+async def command_of(request: Request, line: Understood | Problem, *, dry_run: bool) -> Line:
+    if isinstance(line, Problem):
+        return line
+    own = {"id": line.id, "actor": actor_of(request), "dry_run": dry_run}
+    try:
+        return await payment_command(line.asked, parts_of(request), **own)
+    except StoreUnavailable:
+        return Problem(UNANSWERED[StoreUnavailable])
+
+
+def _understood(request: Request, line: bytes, *, dry_run: bool) -> Understood:
     """The same request as POST /v1/payments with the line's other members. Raises Problem."""
     if len(line) > MAX_BODY_BYTES:
         raise too_large(MAX_BODY_BYTES)
-    order, meaning, key = plain_payment(line) or _any_payment(line)
-    return MakePayment(
-        id=uuid4() if dry_run and key is None else command_id(request, _key(key)),
-        fingerprint=meaning,
-        actor=actor_of(request),
-        dry_run=dry_run,
-        order=order,
-    )
-
-
-def _any_payment(line: bytes) -> tuple[PaymentOrder, bytes, Any]:
-    """What it asks for, its fingerprint, and its key as sent. Raises Problem."""
-    members = parsed(line)
-    key = members.pop("idempotency_key", None)
-    body, meaning = understood(members, PaymentBody, "POST", "/v1/payments")
-    return order_of(body), meaning, key
+    plain = plain_payment(line)
+    if plain is None:
+        members = parsed(line)
+        key: Any = members.pop("idempotency_key", None)
+        asked = asked_payment(members)
+    else:
+        order, meaning, key = plain
+        asked = Asked(order, meaning)
+    id = uuid4() if dry_run and key is None else command_id(request, _key(key))
+    return Understood(asked, id)
 
 
 def _key(sent: Any) -> str:
@@ -110,7 +120,9 @@ def _key(sent: Any) -> str:
     return key
 
 
-async def decided_in_turn(request: Request, lines: Iterator[Line]) -> AsyncIterator[bytes]:
+async def decided_in_turn(
+    request: Request, lines: Iterator[Understood | Problem]
+) -> AsyncIterator[bytes]:
     """Each line's answer, in order, as they come; AHEAD pieces of PIECE lines are with the writer.
 
     Where the outcome of one is unknown, those after it that are not with the writer yet are told
@@ -122,13 +134,14 @@ async def decided_in_turn(request: Request, lines: Iterator[Line]) -> AsyncItera
     try:
         while True:
             while len(waiting) < AHEAD and (following := [*islice(lines, PIECE)]):
+                commands = [await command_of(request, line, dry_run=False) for line in following]
                 if unknown:
-                    following = [
-                        unknown if isinstance(line, MakePayment) else line for line in following
+                    commands = [
+                        unknown if isinstance(line, MakePayment) else line for line in commands
                     ]
-                together = _together(request, following, all_or_none=False)
+                together = _together(request, commands, all_or_none=False)
                 submitted = await _submitted(writer, together) if together.payments else None
-                waiting.append((following, submitted))
+                waiting.append((commands, submitted))
             if not waiting:
                 return
             piece, answer = waiting[0]

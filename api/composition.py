@@ -17,6 +17,7 @@ from api.auth import Caller, KeyRing
 from api.metrics import Metrics
 from api.parts import Parts
 from api.reading import ReadModels
+from application.attempts import AttemptLimits
 from application.commands import Command
 from application.due import Sweeper
 from application.ledger import Ledger
@@ -28,6 +29,7 @@ from infrastructure.announced_end import AnnouncedEnd
 from infrastructure.carriers.decoders import Decoders
 from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.connections import ReadPool
+from infrastructure.devices import Devices
 from infrastructure.due_payments import DuePaymentsReadModel
 from infrastructure.event_log import EventLog
 from infrastructure.kafka.clients import KafkaClients
@@ -39,9 +41,10 @@ from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
 from infrastructure.order_signatures import OrderSigner
+from infrastructure.pay_codes import PayCodes
 from infrastructure.reconcile import Report
 from infrastructure.request_tokens import RequestTokens
-from infrastructure.secret import Secrets, key_hashes
+from infrastructure.secret import Secrets
 from infrastructure.settings import Settings
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 from infrastructure.store_feed import StoreFeed
@@ -116,6 +119,8 @@ def compose(
             announced = AnnouncedEnd(dsn)
             await announced.start()
             stack.push_async_callback(announced.stop)
+            devices = Devices(for_keys, secrets, prefix=settings.device_prefix)
+            await devices.seal_all_anew()
             writer = _writer(settings, dsn, clock, metrics, on_writer_death, stack)
             if sweeps:
                 due = DuePaymentsReadModel(dsn, timeout_s=settings.store_timeout_s)
@@ -131,8 +136,10 @@ def compose(
                 events=events,
                 announced=announced,
                 reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),
-                keys=_key_ring(KeyLookup(for_keys, key_hashes(*secrets))),
+                keys=_key_ring(KeyLookup(for_keys, secrets.hashes())),
                 metrics=metrics,
+                pay_codes=PayCodes(secrets, prefix=settings.pay_code_prefix),
+                devices=devices,
                 public_url=settings.public_url or url,
                 shop_qr=ShopQr(
                     country=settings.qr_country, city=settings.qr_city, mcc=settings.qr_mcc
@@ -279,6 +286,7 @@ def _ledger(
         clock=clock,
         snapshots=snapshots,
         cache_accounts=settings.cache_accounts,
+        attempt_limits=AttemptLimits(settings.attempts_per_caller, settings.attempts_per_account),
     )
     stack.callback(ledger.close)
     snapshots.start()

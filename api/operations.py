@@ -16,8 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Allowed
-from api.problems import MEDIA_TYPE, STATUS, Problem, invalid, parameter_error
-from api.requests import KEY, RequestBody
+from api.problems import (
+    MEDIA_TYPE,
+    RETRY_AFTER_S,
+    STATUS,
+    Problem,
+    invalid,
+    parameter_error,
+)
+from api.requests import KEY
 from infrastructure.keys import Role
 
 ALWAYS: Final = ("invalid_request", "internal")
@@ -51,7 +58,7 @@ def operation(
     example: Any,
     description: str = "",
     status: int = 200,
-    body: type[RequestBody] | None = None,
+    body: type[BaseModel] | None = None,
     body_example: Any = None,
     waits: bool = False,
     positioned: bool = False,
@@ -213,7 +220,7 @@ def _problems(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
         headers: dict[str, Any] = {"X-Request-Id": _REQUEST_ID}
         if status == 401:
             headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
-        if status == 503:
+        if status in RETRY_AFTER_S:
             headers["Retry-After"] = _RETRY_AFTER
         if status == 422:
             headers["Idempotent-Replayed"] = _REPLAYED
