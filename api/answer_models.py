@@ -126,6 +126,8 @@ class PaymentRequest(Answer):
         description="What its QR code says; null where that can't hold the amount"
     )
     payment_id: PaymentId | None = Field(description="The payment that paid it")
+    created_at: TimeText
+    position: Position
 
 
 class BulkAnswer(Answer):

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from threading import Event
 from typing import Final, cast
 
@@ -17,6 +18,7 @@ from api.metrics import Metrics
 from api.parts import Parts
 from api.reading import ReadModels
 from application.attempts import AttemptLimits
+from application.commands import Command
 from application.due import Sweeper
 from application.ledger import Ledger
 from application.ports import Clock, StoredSnapshot
@@ -57,6 +59,8 @@ WRITER_POOL: Final = 3
 KEY_POOL: Final = 2
 MAX_WAITING_READS: Final = 1_000
 """Reads that wait for a connection; one beyond them is refused at once."""
+FILL_BATCH: Final = 2_000
+"""Commands of one commit of `record`."""
 READ_TIMEOUT_S: Final = 15.0
 """Of one statement of a read; of a statement's page or a trial balance, that is a lot."""
 
@@ -181,6 +185,19 @@ def check_kafka(settings: Settings) -> None:
     check_topics(KafkaClients(settings), topics_of(settings.ledger))
 
 
+def record(settings: Settings, commands: Iterable[Command], *, dsn: str) -> Iterator[int]:
+    """Decides and records commands in order, without HTTP and many in a commit: how a store to
+    measure on is filled. Gives how many are recorded, after each commit; none may be refused."""
+    with ExitStack() as stack:
+        ledger = _ledger(settings, dsn, clock, stack)
+        recorded, waiting = 0, iter(commands)
+        while batch := list(islice(waiting, FILL_BATCH)):
+            for answer in ledger.commit(ledger.decide(batch)):
+                assert not isinstance(answer, Exception), answer
+                assert answer.refusal is None, answer
+            yield (recorded := recorded + len(batch))
+
+
 def rebuild_read_model(
     settings: Settings,
     name: str,
@@ -242,6 +259,23 @@ def _writer(
     stack: AsyncExitStack,
 ) -> Writer:
     """Started; the stack ends it, once what it has accepted is decided."""
+    writer = Writer(
+        _ledger(settings, dsn, clock, stack),
+        queue_size=settings.queue_size,
+        batch_size=settings.batch_size,
+        timeout_s=settings.store_timeout_s,
+        on_death=on_death,
+        observe=metrics.batch,
+    )
+    writer.start()
+    stack.callback(writer.stop)
+    return writer
+
+
+def _ledger(
+    settings: Settings, dsn: str, clock: Clock, stack: AsyncExitStack | ExitStack
+) -> Ledger:
+    """With its snapshots; the stack closes it."""
     datastore = Datastore(dsn, pool_size=WRITER_POOL, timeout_s=settings.store_timeout_s)
     snapshots = Snapshots(
         LedgerRecorder(datastore), EventMapper(), interval=settings.snapshot_interval
@@ -257,17 +291,7 @@ def _writer(
     stack.callback(ledger.close)
     snapshots.start()
     stack.callback(snapshots.stop)
-    writer = Writer(
-        ledger,
-        queue_size=settings.queue_size,
-        batch_size=settings.batch_size,
-        timeout_s=settings.store_timeout_s,
-        on_death=on_death,
-        observe=metrics.batch,
-    )
-    writer.start()
-    stack.callback(writer.stop)
-    return writer
+    return ledger
 
 
 def _key_ring(lookup: KeyLookup) -> KeyRing:

@@ -36,6 +36,10 @@ class Attempt(NamedTuple):
     """The one that would have been credited."""
     at: datetime
 
+    @property
+    def request(self) -> tuple[UUID, bytes]:
+        return self.command, self.fingerprint
+
 
 class AttemptStore(Protocol):
     def attempts(
@@ -63,6 +67,7 @@ class Attempts:
         self._store = store
         self._limits = limits
         self._now = now
+        self._counted: set[tuple[UUID, bytes]] = set()
         self._by_caller: dict[str, list[datetime]] = defaultdict(list)
         self._for_account: dict[str, list[datetime]] = defaultdict(list)
         if tried := set(tried):
@@ -70,26 +75,31 @@ class Attempts:
             for one in store.attempts(set(callers), set(accounts), now - WINDOW):
                 self._add(one)
 
-    def check(self, caller: str, account: str) -> None:
-        """Raises TooManyAttempts where there is no room for one more."""
+    def check(self, attempt: Attempt) -> None:
+        """Raises TooManyAttempts where there is no room for it, unless it has been counted: the
+        same request again, or a batch that is decided once more."""
+        if attempt.request in self._counted:
+            return
         frees_at = [
             sorted(times)[-most] + WINDOW
             for times, most in (
-                (self._by_caller[caller], self._limits.per_caller),
-                (self._for_account[account], self._limits.per_account),
+                (self._by_caller[attempt.caller], self._limits.per_caller),
+                (self._for_account[attempt.account], self._limits.per_account),
             )
             if len(times) >= most
         ]
         if frees_at:
             raise TooManyAttempts(max(1, ceil((max(frees_at) - self._now).total_seconds())))
 
-    def count(self, command: UUID, fingerprint: bytes, caller: str, account: str) -> None:
+    def count(self, attempt: Attempt) -> None:
         """Of a code that was never issued. Raises TooManyAttempts where others were faster."""
-        attempt = Attempt(command, fingerprint, caller, account, self._now)
+        if attempt.request in self._counted:
+            return
         if not self._store.count_attempt(attempt, self._now - WINDOW, self._limits):
             raise TooManyAttempts(int(WINDOW.total_seconds()))
         self._add(attempt)
 
     def _add(self, attempt: Attempt) -> None:
+        self._counted.add(attempt.request)
         self._by_caller[attempt.caller].append(attempt.at)
         self._for_account[attempt.account].append(attempt.at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from application.attempts import Attempt
 from application.batch import Draft
 from application.commands import (
     BringDeviceOnline,
@@ -39,11 +40,17 @@ def decide(
 
 
 def pay_by_code(command: MakePayment, shown: ShownCode, draft: Draft) -> None:
-    caller, account = command.actor.caller, command.order.postings[0].credit
-    draft.attempts.check(caller, account)
+    attempt = Attempt(
+        command.id,
+        command.fingerprint,
+        command.actor.caller,
+        command.order.postings[0].credit,
+        draft.now,
+    )
+    draft.attempts.check(attempt)
     payer = _payer(shown, draft)
     if payer is None or (isinstance(payer, Device) and shown.step is None):
-        draft.attempts.count(command.id, command.fingerprint, caller, account)
+        draft.attempts.count(attempt)
     names = {*command.account_ids(), *(payer.concerned if payer else ())}
     payment, draft.events = code_decisions.pay(
         command.order,

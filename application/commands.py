@@ -95,7 +95,10 @@ class MakePayment(Command):
     """What names the account that is debited, where the order doesn't."""
 
     def account_ids(self) -> Iterable[str]:
-        return self.order.accounts | {condition.account for condition in self.order.conditions}
+        order = self.order
+        if not order.conditions:
+            return order.accounts
+        return order.accounts | {condition.account for condition in order.conditions}
 
     @property
     def about(self) -> Iterable[UUID]:
@@ -106,11 +109,12 @@ class MakePayment(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayTogether(Command):
-    """Payments that are decided as one; its own id and fingerprint are never recorded."""
+    """Payments that are decided one after the other; its own id and fingerprint are never
+    recorded."""
 
     payments: Sequence[MakePayment]
     all_or_none: bool = True
-    """Else each for itself: for a dry run alone, in which each sees what those before it do."""
+    """Else each for itself; each sees what those before it do."""
 
     def account_ids(self) -> Iterable[str]:
         return {name for payment in self.payments for name in payment.account_ids()}
