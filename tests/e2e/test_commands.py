@@ -172,6 +172,11 @@ def test_the_demo_on_scratch_leaves_nothing(tmp_path: Path) -> None:
     day = ran.json
     assert day["balanced"]
     assert day["payments"] == day["settled"] + sum(day["refused"].values())
+    assert day["by_phone"]["payments"] == 30
+    by_carrier = {item["carrier"]: item["payments"] for item in day["carriers"]}
+    assert sum(by_carrier.values()) == day["settled"]
+    assert set(by_carrier) == {"api", "qr", "barcode", "nfc", "sonic", "link"}
+    assert sum(by_carrier.values()) - by_carrier["api"] <= 30
     assert {"account_frozen", "insufficient_funds"} <= day["refused"].keys()
     assert sum(day["balances"].values()) == 2 * day["balances"]["bank"]
     assert list(tmp_path.iterdir()) == []
