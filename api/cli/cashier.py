@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -11,11 +12,12 @@ import typer
 import uvloop
 from rich.console import Console
 
-from api.cli.carrier_files import KINDS, Barcode, Kind, Ndef, Png, Wav
-from api.cli.client import Client, connected
+from api.cli.carrier_files import KINDS, Barcode, Ndef, Png, Wav
+from api.cli.client import Client, Undecided, connected
 from api.cli.output import AsJson, CannotRun, answer_is_no, err, out, print_json, say
 from api.cli.product import DataOption, Product, Url, find_product
 from api.cli.sale import (
+    LOOK_S,
     PENDING,
     Currency,
     Refused,
@@ -25,6 +27,7 @@ from api.cli.sale import (
     conclude,
     look_again,
     money,
+    new_key,
     told,
     ungrouped,
 )
@@ -50,6 +53,9 @@ def cashier(
         Carrier | None, typer.Option(help="How the code came.  [default: as the file says, or api]")
     ] = None,
     reference: Annotated[str | None, typer.Option(help="Of the payment.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: with the same one the sale is one.")
+    ] = None,
     data: DataOption = None,
     url: Url = None,
     as_json: AsJson = False,
@@ -67,16 +73,16 @@ def cashier(
     try:
         if given:
             ((kind, file),) = given
-            shown = _Shown(kind.carrier, kind, _content(file))
+            shown = _Shown(kind.carrier, kind.media_type, _content(file))
         else:
             digits = _typed(money(amount, currency)) if code is None else ungrouped(code)
-            shown = _Shown("api", None, digits.encode())
+            shown = _Shown("api", "", digits)
         payment = {
             "carrier": carrier or shown.carrier,
             "reference": reference,
             "postings": [{"credit": account, "amount": amount, "currency": currency}],
         }
-        till = _Till(err if as_json else out, money(amount, currency))
+        till = _Till(err if as_json else out, money(amount, currency), key or new_key())
         sale = uvloop.run(till.sell(product, shown, payment))
     except KeyboardInterrupt:
         raise CannotRun(_INTERRUPTED) from None
@@ -90,17 +96,18 @@ class _Shown(NamedTuple):
     """What the payer showed."""
 
     carrier: str
-    file: Kind | None
-    """None: the digits themselves."""
-    content: bytes
+    media_type: str
+    content: str | bytes
+    """The digits themselves, or a file that has them."""
 
 
 class _Till:
     """What the cashier sees goes to stdout, or with --json to stderr."""
 
-    def __init__(self, console: Console, asked: str) -> None:
+    def __init__(self, console: Console, asked: str, key: str) -> None:
         self._console = console
         self._asked = asked
+        self._key = key
 
     async def sell(
         self, product: Product, shown: _Shown, payment: dict[str, Any]
@@ -114,7 +121,7 @@ class _Till:
                 code = await _digits(client, shown)
                 if stopped.is_set():
                     raise CannotRun(_INTERRUPTED)
-                made = await command(client, "/v1/payments", pay_code=code, **payment)
+                made = await self._pay(client, pay_code=code, **payment)
                 if made["state"] == PENDING:
                     made = await self._awaited(client, made, stopped)
         except Refused as refused:
@@ -124,6 +131,15 @@ class _Till:
         self._say(f"{'Paid' if state == 'settled' else state.capitalize()}: {self._asked}.")
         return _sale(state, made["id"], payment["carrier"])
 
+    async def _pay(self, client: Client, **payment: Any) -> dict[str, Any]:
+        try:
+            return await command(client, "/v1/payments", key=self._key, **payment)
+        except Undecided as error:
+            raise CannotRun(
+                f"{error}; whether it was paid isn't known: the same once more, with the payer's"
+                f" digits and --key {self._key}, tells, and pays once"
+            ) from error
+
     async def _awaited(
         self, client: Client, payment: dict[str, Any], stopped: asyncio.Event
     ) -> dict[str, Any]:
@@ -131,7 +147,8 @@ class _Till:
         path, until = f"/v1/payments/{payment['id']}", payment["confirm_expires_at"]
         self._say(f"The payer has to confirm, until {clock_time(until)}. Ctrl-C takes it back.")
         while payment["state"] == PENDING:
-            if stopped.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), LOOK_S)
                 return await conclude(client, payment, "cancel")
             payment = await look_again(client, path, payment, until)
         return payment
@@ -142,14 +159,13 @@ class _Till:
 
 async def _digits(client: Client, shown: _Shown) -> str:
     """Raises Refused where the file has no code, or more than one."""
-    if shown.file is None:
-        return shown.content.decode()
+    if isinstance(shown.content, str):
+        return shown.content
     reply = await client.send(
-        "/v1/pay-codes/decode", None, shown.content, media_type=shown.file.media_type
+        "/v1/pay-codes/decode", None, shown.content, media_type=shown.media_type
     )
     if reply.status == 400:
-        (error,) = json.loads(reply.body)["errors"]
-        raise Refused(error)
+        raise Refused(json.loads(reply.body)["errors"][0])
     return str(told(reply)["code"])
 
 

@@ -1,5 +1,6 @@
 """`tally paycode`: a payer's phone in the terminal."""
 
+import asyncio
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ from api.cli.offline_code import made_offline
 from api.cli.output import AsJson, CannotRun, answer_is_no, err, out, print_json
 from api.cli.product import DataOption, Product, Url, find_product
 from api.cli.sale import (
+    LOOK_S,
     PENDING,
     Currency,
     Refused,
@@ -74,6 +76,8 @@ def paycode(
     """
     files = {"png": png, "barcode": barcode, "ndef": ndef, "wav": wav}
     phone = _Phone(files, as_json)
+    if (offline is None) == (account is None) or (account is None) != (max_amount is None):
+        raise CannotRun("give --account and --max-amount, or --offline with a device's handle")
     if offline is not None:
         prefix = Settings.load(data=data).device_prefix
         made = made_offline(prefix, offline, secret, datetime.now(UTC))
@@ -82,8 +86,6 @@ def paycode(
             print_json({**made._asdict(), "handle": offline})
         return
     check_currency(currency)
-    if account is None or max_amount is None:
-        raise CannotRun("give --account and --max-amount, or --offline with a device's handle")
     asked = {
         "debit_account": account,
         "currency": currency,
@@ -135,6 +137,7 @@ class _Phone:
             if wait:
                 path, until = f"/v1/pay-codes/{code['id']}", code["expires_at"]
                 while code["state"] == "live":
+                    await asyncio.sleep(LOOK_S)
                     code |= await look_again(client, path, code, until)
                 payment = await self._payment(client, code, answer)
             return {**code, "payment": payment}
@@ -164,6 +167,7 @@ class _Phone:
             self.say(f"Pay {to}? yes or no, until {clock_time(until)}")
             lines = TypedLines()
         while payment["state"] == PENDING:
+            await asyncio.sleep(LOOK_S)
             said = answer
             if lines and (line := lines.next()) is not None:
                 said = _TYPED.get(line)

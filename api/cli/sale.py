@@ -1,6 +1,5 @@
 """What a payer's phone and a shop's till have in common: digits for people, and how a sale ends."""
 
-import asyncio
 import json
 import re
 import secrets
@@ -14,7 +13,7 @@ from api.cli.output import CannotRun
 from domain.money import decimal_text, is_currency
 
 PENDING: Final = "pending_confirmation"
-_LOOK_S: Final = 0.3
+LOOK_S: Final = 0.3
 """From one look at a code or a payment to the next."""
 _PATIENCE_S: Final = 10
 """After a deadline, with a product that does not answer."""
@@ -64,18 +63,23 @@ def check_currency(currency: str) -> None:
         raise CannotRun("--currency is no ISO 4217 code with a minor unit, such as EUR")
 
 
-async def command(client: Client, path: str, **members: Any) -> dict[str, Any]:
-    """Sends a command with a key of its own. Raises Refused, or CannotRun where it isn't decided.
+def new_key() -> str:
+    return f"tally-{secrets.token_hex(16)}"
+
+
+async def command(
+    client: Client, path: str, *, key: str | None = None, **members: Any
+) -> dict[str, Any]:
+    """Sends a command, by a new key unless one is given. Raises Refused, Undecided, CannotRun.
 
     Members that are None are left out.
     """
     body = {name: value for name, value in members.items() if value is not None}
-    key = f"tally-{secrets.token_hex(16)}"
-    return told(await client.send(path, key, json.dumps(body).encode()))
+    return told(await client.send(path, key or new_key(), json.dumps(body).encode()))
 
 
 def told(reply: Reply) -> dict[str, Any]:
-    """What it says. Raises Refused where that is no, CannotRun where it isn't decided."""
+    """What it says. Raises Refused where that is no, CannotRun where it was never decided."""
     try:
         said: dict[str, Any] = json.loads(reply.body)
     except ValueError:
@@ -89,12 +93,11 @@ def told(reply: Reply) -> dict[str, Any]:
 
 
 async def look_again(client: Client, path: str, seen: dict[str, Any], until: str) -> dict[str, Any]:
-    """A code or payment a moment later; that it expired by its deadline is sure.
+    """A code or payment as it is now; that it expired by its deadline is sure.
 
     As it was `seen` where the product is away for a moment. Raises CannotRun where it is still
     away some time after the deadline.
     """
-    await asyncio.sleep(_LOOK_S)
     try:
         found: dict[str, Any] = await client.get(path)
         if found["state"] == "expired":
