@@ -82,7 +82,10 @@ class MakePayment(Command):
     order: PaymentOrder
 
     def account_ids(self) -> Iterable[str]:
-        return self.order.accounts | {condition.account for condition in self.order.conditions}
+        order = self.order
+        if not order.conditions:
+            return order.accounts
+        return order.accounts | {condition.account for condition in order.conditions}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

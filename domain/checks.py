@@ -148,6 +148,8 @@ class _Running:
     def _in_range(self, name: str) -> bool:
         """Whatever becomes of its holds: a capture can't be refused for it."""
         account, posted, pending = self._accounts[name], self._posted[name], self._pending[name]
+        if not any(pending):
+            return MIN_BALANCE_MINOR <= posted <= MAX_BALANCE_MINOR
         return (
             posted - account.lowering(pending) >= MIN_BALANCE_MINOR
             and posted + account.raising(pending) <= MAX_BALANCE_MINOR

@@ -7,7 +7,7 @@ payment there is), before anything has changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -276,6 +276,7 @@ def _enter(
     now: datetime,
 ) -> list[LedgerEvent]:
     """Books amounts of its postings, posting by posting, the debit first."""
+    value_date = payment.value_date or now.date()
 
     def enter(account: Account, leg: Leg) -> None:
         account.enter(
@@ -283,7 +284,7 @@ def _enter(
             command=command,
             actor=actor,
             now=now,
-            value_date=payment.value_date or now.date(),
+            value_date=value_date,
             reference=payment.reference,
             carrier=payment.carrier,
             hold_expires_at=payment.expires_at,
@@ -330,21 +331,18 @@ def _on_each(
 ) -> list[LedgerEvent]:
     """The events of both accounts of each posting, in order."""
     events: list[LedgerEvent] = []
-    for leg in _legs(payment, amounts):
-        account = accounts[leg.account]
-        act(account, leg)
-        events += account.collect()
-    return events
-
-
-def _legs(payment: Payment, amounts: tuple[int, ...]) -> Iterator[Leg]:
-    """Of those amounts of its postings, where there is any; the debit first."""
     for index, (posting, amount) in enumerate(zip(payment.postings, amounts, strict=True)):
         if amount:
             whole = amount == posting.amount_minor
             moved = posting if whole else posting._replace(amount_minor=amount)
-            yield Leg(payment.id, index, "debit", moved)
-            yield Leg(payment.id, index, "credit", moved)
+            for leg in (
+                Leg(payment.id, index, "debit", moved),
+                Leg(payment.id, index, "credit", moved),
+            ):
+                account = accounts[leg.account]
+                act(account, leg)
+                events += account.collect()
+    return events
 
 
 def _check_single(payment: Payment, amount: int | None) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from eventsourcing.utils import register_topic
 
-from domain.aggregate import Subject
+from domain.aggregate import Subject, event_with
 from domain.events import (
     Actor,
     LedgerEvent,
@@ -72,18 +72,17 @@ class Payment(Subject):
         now: datetime,
         **outcome: Any,
     ) -> Self:
-        return cls.begun_by(
-            event_class(
-                originator_id=stream,
-                originator_version=cls.INITIAL_VERSION,
-                timestamp=now,
-                command=stream,
-                actor=actor,
-                fingerprint=fingerprint,
-                **_told(order),
-                **outcome,
-            )
-        )
+        fields = {
+            "originator_id": stream,
+            "originator_version": cls.INITIAL_VERSION,
+            "timestamp": now,
+            "command": stream,
+            "actor": actor,
+            "fingerprint": fingerprint,
+            **_told(order),
+            **outcome,
+        }
+        return cls.begun_by(event_with(event_class, fields))
 
     def executed(
         self,
