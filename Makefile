@@ -9,6 +9,7 @@ VENV ?= .venv
 UV ?= uv
 WORKERS ?= 2
 ARGS ?=
+RESULTS ?= bench.json
 
 BIN := $(VENV)/bin
 RUN := $(VENV)/installed
@@ -16,7 +17,7 @@ DEV := $(VENV)/installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FAST := tests/unit tests/golden tests/docs/test_reference.py
 
-.PHONY: run setup test check static fix schemas bench demo soak lock clean
+.PHONY: run setup test check static fix schemas bench bench-report demo soak lock clean
 
 run: $(RUN)  ## everything in one terminal; make run ARGS="--port 9000"
 	@exec $(BIN)/tally up $(ARGS)
@@ -47,8 +48,12 @@ schemas: $(RUN)  ## writes docs/schemas, docs/asyncapi.json and the states in do
 soak: $(DEV)  ## every acceptance check at its full count, with a table of what it measured
 	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)
 
-bench: $(DEV)  ## measures; a table at the end
-	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest tests/benchmarks $(ARGS)
+bench: $(DEV)  ## measures the product, then its parts; make bench ARGS="--rounds 1"
+	@$(BIN)/tally bench --out $(firstword $(RESULTS)) $(ARGS)
+	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest tests/benchmarks
+
+bench-report: $(RUN)  ## what was measured goes into docs/performance.md, with charts
+	@$(BIN)/python -m api.bench.report docs $(RESULTS)
 
 demo: $(RUN)  ## a day in a small town, on a ledger that is gone afterwards
 	@$(BIN)/tally demo --scratch $(ARGS)

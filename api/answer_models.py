@@ -54,7 +54,9 @@ class Account(Answer):
 
 
 class Posting(Answer):
-    debit: AccountId
+    debit: AccountId | None = Field(
+        description="Null where a code should have named it, and didn't"
+    )
     credit: AccountId
     amount: Minor
     currency: Currency
@@ -90,6 +92,9 @@ class Payment(Answer):
     metadata: dict[str, str]
     created_at: TimeText
     hold_expires_at: TimeText | None
+    confirm_expires_at: TimeText | None = Field(
+        description="Until when its payer can confirm it, or could; null where nobody had to"
+    )
     refund_of: PaymentId | None
     payment_request: PaymentId | None = Field(description="Id of the one that it pays")
     position: Position

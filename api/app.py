@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from api import openapi
 from api.access import AccessLog
+from api.conditional import Conditional
 from api.edge import Edge
 from api.metrics import Metrics
 from api.operations import query_problem
@@ -28,14 +29,17 @@ from api.routes import (
     balances,
     bulk,
     decoding,
+    devices,
     events,
     health,
     holds,
     orders,
+    pay_codes,
     payment_commands,
     payment_request_commands,
     payment_requests,
     payments,
+    reports,
     statements,
     trial_balance,
 )
@@ -52,9 +56,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     payment_request_commands.router,
     payment_requests.router,
     orders.router,
+    pay_codes.router,
+    devices.router,
     balances.router,
     holds.router,
     statements.router,
+    reports.router,
     trial_balance.router,
     decoding.router,
     events.router,
@@ -113,7 +120,7 @@ class App(FastAPI):
         self._access = access
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Edge(super().build_middleware_stack(), self._access)
+        return Edge(Conditional(super().build_middleware_stack()), self._access)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

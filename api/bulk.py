@@ -4,18 +4,17 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
-from uuid import uuid4
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
 
 from starlette.requests import Request
 
 from api.answers import encoded
+from api.codes import Asked, asked_payment, payment_command
 from api.commands import REPLAYED, UNANSWERED, accepted, actor_of, command_id, refused
-from api.models import PaymentBody
 from api.operations import LINES
-from api.orders import order_of
 from api.parts import parts_of
 from api.payment_parser import plain_payment
 from api.problems import Problem, body_error, invalid
@@ -27,20 +26,21 @@ from api.requests import (
     read_content,
     require_media_type,
     too_large,
-    understood,
     unquoted,
 )
 from application.answers import Answer
 from application.batch import BulkRefused
-from application.commands import MakePayment, PayTogether
+from application.commands import Command, MakePayment, PayTogether
 from application.ports import StorageFull, StoreUnavailable
 from application.writer import Overloaded, Writer
-from domain.order import PaymentOrder
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_LINES: Final = 10_000
-OUTSTANDING: Final = 200
-"""Lines of one body that wait for the writer at a time: others get their turn in between."""
+PIECE: Final = 100
+"""Lines that go to the writer, and are answered, at a time: one by one costs as much as deciding
+them; others get their turn in between."""
+AHEAD: Final = 2
+"""Pieces of one body that wait for the writer."""
 
 _PAUSE_S: Final = 0.01
 
@@ -48,6 +48,13 @@ _log = logging.getLogger(__name__)
 
 Line = MakePayment | Problem
 """What a line asks for, or why it can't be understood."""
+
+
+class Understood(NamedTuple):
+    """A line before its code, where it has one, has been looked for."""
+
+    asked: Asked
+    id: UUID
 
 
 async def read_lines(request: Request) -> list[bytes]:
@@ -66,35 +73,41 @@ async def read_lines(request: Request) -> list[bytes]:
     return content.split(b"\n")
 
 
-def understood_lines(request: Request, lines: Sequence[bytes], *, dry_run: bool) -> Iterator[Line]:
+def understood_lines(
+    request: Request, lines: Sequence[bytes], *, dry_run: bool
+) -> Iterator[Understood | Problem]:
     """What each line asks for, as it is wanted."""
     for line in lines:
         try:
-            yield _payment(request, line, dry_run=dry_run)
+            yield _understood(request, line, dry_run=dry_run)
         except Problem as problem:
             yield problem
 
 
-def _payment(request: Request, line: bytes, *, dry_run: bool) -> MakePayment:
+async def command_of(request: Request, line: Understood | Problem, *, dry_run: bool) -> Line:
+    if isinstance(line, Problem):
+        return line
+    own = {"id": line.id, "actor": actor_of(request), "dry_run": dry_run}
+    try:
+        return await payment_command(line.asked, parts_of(request), **own)
+    except StoreUnavailable:
+        return Problem(UNANSWERED[StoreUnavailable])
+
+
+def _understood(request: Request, line: bytes, *, dry_run: bool) -> Understood:
     """The same request as POST /v1/payments with the line's other members. Raises Problem."""
     if len(line) > MAX_BODY_BYTES:
         raise too_large(MAX_BODY_BYTES)
-    order, meaning, key = plain_payment(line) or _any_payment(line)
-    return MakePayment(
-        id=uuid4() if dry_run and key is None else command_id(request, _key(key)),
-        fingerprint=meaning,
-        actor=actor_of(request),
-        dry_run=dry_run,
-        order=order,
-    )
-
-
-def _any_payment(line: bytes) -> tuple[PaymentOrder, bytes, Any]:
-    """What it asks for, its fingerprint, and its key as sent. Raises Problem."""
-    members = parsed(line)
-    key = members.pop("idempotency_key", None)
-    body, meaning = understood(members, PaymentBody, "POST", "/v1/payments")
-    return order_of(body), meaning, key
+    plain = plain_payment(line)
+    if plain is None:
+        members = parsed(line)
+        key: Any = members.pop("idempotency_key", None)
+        asked = asked_payment(members)
+    else:
+        order, meaning, key = plain
+        asked = Asked(order, meaning)
+    id = uuid4() if dry_run and key is None else command_id(request, _key(key))
+    return Understood(asked, id)
 
 
 def _key(sent: Any) -> str:
@@ -107,35 +120,37 @@ def _key(sent: Any) -> str:
     return key
 
 
-async def decided_in_turn(request: Request, lines: Iterator[Line]) -> AsyncIterator[bytes]:
-    """Each line's answer, in order, as they come; OUTSTANDING lines at most are with the writer.
+async def decided_in_turn(
+    request: Request, lines: Iterator[Understood | Problem]
+) -> AsyncIterator[bytes]:
+    """Each line's answer, in order, as they come; AHEAD pieces of PIECE lines are with the writer.
 
     Where the outcome of one is unknown, those after it that are not with the writer yet are told
     the same: it must not decide them before their client has sent that one again.
     """
     writer = parts_of(request).writer
-    waiting: deque[tuple[Line, asyncio.Future[Answer] | None]] = deque()
+    waiting: deque[tuple[Sequence[Line], asyncio.Future[Answer] | None]] = deque()
     unknown: Problem | None = None
     try:
         while True:
-            for line in islice(lines, OUTSTANDING - len(waiting)):
-                if isinstance(line, Problem):
-                    waiting.append((line, None))
-                elif unknown:
-                    waiting.append((unknown, None))
-                else:
-                    waiting.append((line, await _submitted(writer, line)))
+            while len(waiting) < AHEAD and (following := [*islice(lines, PIECE)]):
+                commands = [await command_of(request, line, dry_run=False) for line in following]
+                if unknown:
+                    commands = [
+                        unknown if isinstance(line, MakePayment) else line for line in commands
+                    ]
+                together = _together(request, commands, all_or_none=False)
+                submitted = await _submitted(writer, together) if together.payments else None
+                waiting.append((commands, submitted))
             if not waiting:
                 return
-            told: list[bytes] = []
-            while waiting and (not told or _is_at_hand(waiting[0][1])):
-                line, answer = waiting[0]
-                result = await _result(answer) if answer else None
-                waiting.popleft()
+            piece, answer = waiting[0]
+            results = await _results(writer, piece, answer) if answer else []
+            waiting.popleft()
+            for result in results:
                 if isinstance(result, StorageFull | StoreUnavailable):
                     unknown = Problem(UNANSWERED[type(result)])
-                told.append(told_line(request, line, result))
-            yield b"".join(told)
+            yield b"".join(told_line(request, *each) for each in _each(piece, results))
     finally:
         for _, answer in waiting:
             # Its client is gone: what the writer has not taken yet is left out.
@@ -143,17 +158,30 @@ async def decided_in_turn(request: Request, lines: Iterator[Line]) -> AsyncItera
                 answer.exception()
 
 
-async def _submitted(writer: Writer, payment: MakePayment) -> "asyncio.Future[Answer]":
+async def _submitted(writer: Writer, command: Command) -> "asyncio.Future[Answer]":
     """A full queue is waited for."""
     while True:
         try:
-            return asyncio.wrap_future(writer.submit(payment))
+            return asyncio.wrap_future(writer.submit(command))
         except Overloaded:
             await asyncio.sleep(_PAUSE_S)
 
 
-def _is_at_hand(answer: "asyncio.Future[Answer] | None") -> bool:
-    return answer is None or answer.done()
+async def _results(
+    writer: Writer, piece: Sequence[Line], answer: "asyncio.Future[Answer]"
+) -> Sequence[Answer | Exception]:
+    """Of its payments, in order."""
+    payments = [line for line in piece if isinstance(line, MakePayment)]
+    try:
+        return (await answer).lines
+    except (StorageFull, StoreUnavailable) as error:
+        return [error] * len(payments)
+    except Exception as defect:  # noqa: BLE001 (it is answered, not swallowed)
+        if len(payments) == 1:
+            return [defect]
+        # One of them may have spoilt the append for all: each goes alone.
+        _log.exception("a piece of a bulk failed, its lines go singly")
+    return [await _result(await _submitted(writer, payment)) for payment in payments]
 
 
 async def _result(answer: "asyncio.Future[Answer]") -> Answer | Exception:
@@ -163,14 +191,10 @@ async def _result(answer: "asyncio.Future[Answer]") -> Answer | Exception:
         return refusal_or_defect
 
 
-async def decided_together(
-    request: Request, lines: Sequence[Line], *, all_or_none: bool, dry_run: bool
-) -> Sequence[Answer | Exception | None]:
-    """What comes of each line, decided as one: None of one that can't be understood.
-
-    Raises Problem: bulk_refused, and what a single command may be answered.
-    """
-    together = PayTogether(
+def _together(
+    request: Request, lines: Sequence[Line], *, all_or_none: bool, dry_run: bool = False
+) -> PayTogether:
+    return PayTogether(
         id=uuid4(),
         fingerprint=b"",
         actor=actor_of(request),
@@ -178,6 +202,16 @@ async def decided_together(
         payments=[line for line in lines if isinstance(line, MakePayment)],
         all_or_none=all_or_none,
     )
+
+
+async def decided_together(
+    request: Request, lines: Sequence[Line], *, all_or_none: bool, dry_run: bool
+) -> Sequence[Answer | Exception | None]:
+    """What comes of each line, decided as one: None of one that can't be understood.
+
+    Raises Problem: bulk_refused, and what a single command may be answered.
+    """
+    together = _together(request, lines, all_or_none=all_or_none, dry_run=dry_run)
     try:
         submitted = parts_of(request).writer.submit(together)
         answer = await asyncio.shield(asyncio.wrap_future(submitted))
@@ -185,8 +219,16 @@ async def decided_together(
         raise bulk_refused(request, bulk.members["line"], refused(bulk.refusal)) from None
     except (Overloaded, StorageFull, StoreUnavailable) as error:
         raise Problem(UNANSWERED[type(error)]) from None
-    results = iter(answer.lines)
-    return [next(results) if isinstance(line, MakePayment) else None for line in lines]
+    return [result for _, result in _each(lines, answer.lines)]
+
+
+def _each(
+    lines: Iterable[Line], results: Iterable[Answer | Exception]
+) -> Iterator[tuple[Line, Answer | Exception | None]]:
+    """Each line with what came of its payment."""
+    following = iter(results)
+    for line in lines:
+        yield line, next(following) if isinstance(line, MakePayment) else None
 
 
 def bulk_refused(request: Request, line: int, problem: Problem) -> Problem:

@@ -26,6 +26,7 @@ from domain.refusals import (
     AmountOfSeveralPostings,
     ExecuteAtOutOfRange,
     Refusal,
+    TooManyAttempts,
     ValueDateOutOfRange,
 )
 
@@ -116,7 +117,10 @@ def refused(refusal: Refusal) -> Problem:
     if type(refusal) in _OUT_OF_RANGE:
         member, code = _OUT_OF_RANGE[type(refusal)]
         return invalid([body_error((member,), code, refusal.detail)])
-    return Problem(refusal.code, refusal.detail, **refusal.members)
+    headers = {}
+    if isinstance(refusal, TooManyAttempts):
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    return Problem(refusal.code, refusal.detail, headers=headers, **refusal.members)
 
 
 def _count(command: Command, outcome: str, metrics: Metrics, replayed: bool = False) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from threading import Event
 from typing import Final, cast
 
@@ -16,6 +17,8 @@ from api.auth import Caller, KeyRing
 from api.metrics import Metrics
 from api.parts import Parts
 from api.reading import ReadModels
+from application.attempts import AttemptLimits
+from application.commands import Command
 from application.due import Sweeper
 from application.ledger import Ledger
 from application.ports import Clock, StoredSnapshot
@@ -26,6 +29,7 @@ from infrastructure.announced_end import AnnouncedEnd
 from infrastructure.carriers.decoders import Decoders
 from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.connections import ReadPool
+from infrastructure.devices import Devices
 from infrastructure.due_payments import DuePaymentsReadModel
 from infrastructure.event_log import EventLog
 from infrastructure.kafka.clients import KafkaClients
@@ -37,9 +41,10 @@ from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
 from infrastructure.order_signatures import OrderSigner
+from infrastructure.pay_codes import PayCodes
 from infrastructure.reconcile import Report
 from infrastructure.request_tokens import RequestTokens
-from infrastructure.secret import Secrets, key_hashes
+from infrastructure.secret import Secrets
 from infrastructure.settings import Settings
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 from infrastructure.store_feed import StoreFeed
@@ -54,6 +59,8 @@ WRITER_POOL: Final = 3
 KEY_POOL: Final = 2
 MAX_WAITING_READS: Final = 1_000
 """Reads that wait for a connection; one beyond them is refused at once."""
+FILL_BATCH: Final = 2_000
+"""Commands of one commit of `record`."""
 READ_TIMEOUT_S: Final = 15.0
 """Of one statement of a read; of a statement's page or a trial balance, that is a lot."""
 
@@ -112,6 +119,8 @@ def compose(
             announced = AnnouncedEnd(dsn)
             await announced.start()
             stack.push_async_callback(announced.stop)
+            devices = Devices(for_keys, secrets, prefix=settings.device_prefix)
+            await devices.seal_all_anew()
             writer = _writer(settings, dsn, clock, metrics, on_writer_death, stack)
             if sweeps:
                 due = DuePaymentsReadModel(dsn, timeout_s=settings.store_timeout_s)
@@ -127,8 +136,10 @@ def compose(
                 events=events,
                 announced=announced,
                 reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),
-                keys=_key_ring(KeyLookup(for_keys, key_hashes(*secrets))),
+                keys=_key_ring(KeyLookup(for_keys, secrets.hashes())),
                 metrics=metrics,
+                pay_codes=PayCodes(secrets, prefix=settings.pay_code_prefix),
+                devices=devices,
                 public_url=settings.public_url or url,
                 shop_qr=ShopQr(
                     country=settings.qr_country, city=settings.qr_city, mcc=settings.qr_mcc
@@ -172,6 +183,19 @@ def run_mirror(settings: Settings, *, dsn: str, stop: Event) -> None:
 def check_kafka(settings: Settings) -> None:
     """Raises FeedAway where no broker answers, CannotStart where a topic is not as it must be."""
     check_topics(KafkaClients(settings), topics_of(settings.ledger))
+
+
+def record(settings: Settings, commands: Iterable[Command], *, dsn: str) -> Iterator[int]:
+    """Decides and records commands in order, without HTTP and many in a commit: how a store to
+    measure on is filled. Gives how many are recorded, after each commit; none may be refused."""
+    with ExitStack() as stack:
+        ledger = _ledger(settings, dsn, clock, stack)
+        recorded, waiting = 0, iter(commands)
+        while batch := list(islice(waiting, FILL_BATCH)):
+            for answer in ledger.commit(ledger.decide(batch)):
+                assert not isinstance(answer, Exception), answer
+                assert answer.refusal is None, answer
+            yield (recorded := recorded + len(batch))
 
 
 def rebuild_read_model(
@@ -235,6 +259,23 @@ def _writer(
     stack: AsyncExitStack,
 ) -> Writer:
     """Started; the stack ends it, once what it has accepted is decided."""
+    writer = Writer(
+        _ledger(settings, dsn, clock, stack),
+        queue_size=settings.queue_size,
+        batch_size=settings.batch_size,
+        timeout_s=settings.store_timeout_s,
+        on_death=on_death,
+        observe=metrics.batch,
+    )
+    writer.start()
+    stack.callback(writer.stop)
+    return writer
+
+
+def _ledger(
+    settings: Settings, dsn: str, clock: Clock, stack: AsyncExitStack | ExitStack
+) -> Ledger:
+    """With its snapshots; the stack closes it."""
     datastore = Datastore(dsn, pool_size=WRITER_POOL, timeout_s=settings.store_timeout_s)
     snapshots = Snapshots(
         LedgerRecorder(datastore), EventMapper(), interval=settings.snapshot_interval
@@ -245,21 +286,12 @@ def _writer(
         clock=clock,
         snapshots=snapshots,
         cache_accounts=settings.cache_accounts,
+        attempt_limits=AttemptLimits(settings.attempts_per_caller, settings.attempts_per_account),
     )
     stack.callback(ledger.close)
     snapshots.start()
     stack.callback(snapshots.stop)
-    writer = Writer(
-        ledger,
-        queue_size=settings.queue_size,
-        batch_size=settings.batch_size,
-        timeout_s=settings.store_timeout_s,
-        on_death=on_death,
-        observe=metrics.batch,
-    )
-    writer.start()
-    stack.callback(writer.stop)
-    return writer
+    return ledger
 
 
 def _key_ring(lookup: KeyLookup) -> KeyRing:

@@ -50,6 +50,7 @@ PAYMENT_READ: Final[dict[str, Any]] = {
     "metadata": {"table": "4"},
     "created_at": _AT,
     "hold_expires_at": None,
+    "confirm_expires_at": None,
     "refund_of": None,
     "payment_request": None,
     "position": 12,

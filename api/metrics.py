@@ -83,6 +83,7 @@ class Metrics:
 
         # Labels are looked up once, not at every request.
         self._of = cache(self._counters)
+        self._decided = cache(self._commands.labels)
 
     def answered(self, method: str, route: str, status: int, took_s: float) -> None:
         # Methods are the client's words: those we don't know are one.
@@ -99,7 +100,7 @@ class Metrics:
 
     def decided(self, command: str, outcome: str, *, replayed: bool) -> None:
         """`command`: `make_payment` ...; `outcome`: `accepted` or a refusal's code."""
-        self._commands.labels(command, outcome).inc()
+        self._decided(command, outcome).inc()
         if replayed:
             self._replays.inc()
 

@@ -251,12 +251,9 @@ ConditionBody = Annotated[
 ]
 
 
-class PaymentBody(RequestBody):
-    postings: list[PostingBody] = Field(min_length=1, max_length=MAX_POSTINGS)
-    mode: Literal["settle", "hold"] = Field("settle", description="hold: to be captured or voided")
-    hold_timeout_s: int = Field(
-        604_800, ge=1, le=MAX_HOLD_S, description="How long a hold lasts; for holds only"
-    )
+class PaymentTerms(RequestBody):
+    """What every payment may be told, whoever names the account that is debited."""
+
     carrier: Carrier = "api"
     reference: Reference | None = Field(None, description="Not unique: the key is")
     value_date: Date | None = Field(
@@ -268,6 +265,15 @@ class PaymentBody(RequestBody):
         max_length=MAX_CONDITIONS,
         description="What must be so when the payment is decided",
     )
+
+
+class PaymentBody(PaymentTerms):
+    postings: list[PostingBody] = Field(min_length=1, max_length=MAX_POSTINGS)
+    mode: Literal["settle", "hold"] = Field("settle", description="hold: to be captured or voided")
+    hold_timeout_s: int = Field(
+        604_800, ge=1, le=MAX_HOLD_S, description="How long a hold lasts; for holds only"
+    )
+    pay_code: None = Field(None, description="With one, a payment is a PaymentByCodeBody")
     execute_at: Time | None = Field(
         None, description="Decided then, at most 366 days ahead; not for holds"
     )

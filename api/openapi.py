@@ -6,9 +6,10 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import RouteContext, iter_route_contexts
+from pydantic import RootModel
 from pydantic.json_schema import models_json_schema
 
-from api import answer_models, models, payment_request_models
+from api import answer_models, code_answer_models, code_models, models, payment_request_models
 from api.requests import RequestBody
 
 _DESCRIPTION: Final = """\
@@ -22,6 +23,7 @@ _TAGS: Final = [
     {"name": "accounts", "description": "Open, change and read accounts"},
     {"name": "payments", "description": "Move money, and read what became of it"},
     {"name": "payment requests", "description": "A shop asks to be paid, a payer's phone answers"},
+    {"name": "pay codes", "description": "Codes that a payer shows, and phones that make them"},
     {"name": "balances", "description": "What is posted, pending and available, now and then"},
     {"name": "statements", "description": "An account's entries over a period"},
     {"name": "carriers", "description": "Read what a QR code, a sound or an NFC tag carries"},
@@ -78,15 +80,19 @@ def _restore(operation: dict[str, Any], declared: RouteContext) -> None:
 def _schemas() -> dict[str, Any]:
     answers = [
         model
-        for model in vars(answer_models).values()
+        for where in (answer_models, code_answer_models)
+        for model in vars(where).values()
         if isinstance(model, type)
         and issubclass(model, answer_models.Answer)
         and model not in (answer_models.Answer, answer_models.ListAnswer)
     ]
     bodies = [
         model
-        for model in {**vars(models), **vars(payment_request_models)}.values()
-        if isinstance(model, type) and issubclass(model, RequestBody) and model is not RequestBody
+        for where in (models, code_models, payment_request_models)
+        for model in vars(where).values()
+        if isinstance(model, type)
+        and issubclass(model, RequestBody | RootModel)
+        and model not in (RequestBody, RootModel)
     ]
     _, told = models_json_schema(
         [(model, "validation") for model in (*answers, *bodies)],

@@ -16,8 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import Allowed
-from api.problems import MEDIA_TYPE, STATUS, Problem, invalid, parameter_error
-from api.requests import KEY, RequestBody
+from api.problems import (
+    MEDIA_TYPE,
+    RETRY_AFTER_S,
+    STATUS,
+    Problem,
+    invalid,
+    parameter_error,
+)
+from api.requests import KEY
 from infrastructure.keys import Role
 
 ALWAYS: Final = ("invalid_request", "internal")
@@ -51,7 +58,7 @@ def operation(
     example: Any,
     description: str = "",
     status: int = 200,
-    body: type[RequestBody] | None = None,
+    body: type[BaseModel] | None = None,
     body_example: Any = None,
     waits: bool = False,
     positioned: bool = False,
@@ -90,12 +97,11 @@ def operation(
         parameters.append(_PREFER)
     if positioned:
         headers["Ledger-Position"] = _LEDGER_POSITION
+        parameters.append(_IF_NONE_MATCH)
     media = _lines if lines else json_content
     content = {} if answer is None else media(answer, example)
     success = {"description": summary, "headers": headers, "content": content | (also or {})}
-    successes: dict[int | str, dict[str, Any]] = {status: success}
-    if status == 201:
-        successes[200] = {**success, "description": "The answer of a dry run"}
+    successes = _successes(status, success, positioned=positioned)
     extra: dict[str, Any] = {
         "parameters": parameters,
         "security": [] if allowed is None else [{"key": []}],
@@ -116,6 +122,19 @@ def operation(
         "responses": {**successes, **_problems(codes)},
         "openapi_extra": extra | (_body(takes, required=True) if takes else {}),
     }
+
+
+def _successes(
+    status: int, success: dict[str, Any], *, positioned: bool
+) -> dict[int | str, dict[str, Any]]:
+    """And what else is as good an answer, by status."""
+    successes: dict[int | str, dict[str, Any]] = {status: success}
+    if status == 201:
+        successes[200] = {**success, "description": "The answer of a dry run"}
+    if positioned:
+        told = "The client has it: its ETag is among those of If-None-Match"
+        successes[304] = {**success, "description": told, "content": {}}
+    return successes
 
 
 class OnlyKnownParameters:
@@ -201,7 +220,7 @@ def _problems(codes: Iterable[str]) -> dict[int | str, dict[str, Any]]:
         headers: dict[str, Any] = {"X-Request-Id": _REQUEST_ID}
         if status == 401:
             headers["WWW-Authenticate"] = {"schema": {"type": "string"}}
-        if status == 503:
+        if status in RETRY_AFTER_S:
             headers["Retry-After"] = _RETRY_AFTER
         if status == 422:
             headers["Idempotent-Replayed"] = _REPLAYED
@@ -251,6 +270,13 @@ _IDEMPOTENCY_KEY: Final = {
     ),
     "schema": {"type": "string", "pattern": KEY},
     "example": "order-17",
+}
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The `ETag` of an earlier answer: 304 without a body where it is the same",
+    "schema": {"type": "string"},
+    "example": '"9a0364b9e99bb480dd25e1f0284c8555"',
 }
 _PREFER: Final = {
     "name": "Prefer",

@@ -1,6 +1,16 @@
 """From a payment's body to what the ledger is asked for."""
 
-from api.models import BalanceConditionBody, ConditionBody, PaymentBody, PostingBody, UpToBody
+from typing import Any
+
+from api.code_models import PaymentByCodeBody
+from api.models import (
+    BalanceConditionBody,
+    ConditionBody,
+    PaymentBody,
+    PaymentTerms,
+    PostingBody,
+    UpToBody,
+)
 from domain.events import Condition, Posting
 from domain.money import MAX_AMOUNT_MINOR
 from domain.order import PaymentOrder
@@ -21,14 +31,30 @@ def order_of(body: PaymentBody) -> PaymentOrder:
         ),
         mode=body.mode,
         hold_timeout_s=body.hold_timeout_s,
-        carrier=body.carrier,
-        reference=body.reference,
-        value_date=body.value_date,
-        metadata=body.metadata,
-        conditions=tuple(_condition(condition) for condition in body.conditions),
         execute_at=body.execute_at,
         up_to=up_to if any(up_to) else (),
+        **_terms(body),
     )
+
+
+def order_by_code(body: PaymentByCodeBody) -> PaymentOrder:
+    """Whom the code debits is not known yet."""
+    return PaymentOrder(
+        postings=tuple(
+            Posting("", each.credit, each.amount, each.currency) for each in body.postings
+        ),
+        **_terms(body),
+    )
+
+
+def _terms(body: PaymentTerms) -> dict[str, Any]:
+    return {
+        "carrier": body.carrier,
+        "reference": body.reference,
+        "value_date": body.value_date,
+        "metadata": body.metadata,
+        "conditions": tuple(_condition(condition) for condition in body.conditions),
+    }
 
 
 def _up_to(posting: PostingBody) -> int:

@@ -14,10 +14,12 @@ from application.writer import Writer
 from infrastructure.carriers.decoders import Decoders
 from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.order_signatures import OrderSigner
+from infrastructure.pay_codes import PayCodes
 from infrastructure.request_tokens import RequestTokens
 
 if TYPE_CHECKING:
     from infrastructure.announced_end import AnnouncedEnd
+    from infrastructure.devices import Devices
     from infrastructure.event_log import EventLog
 
 
@@ -31,6 +33,8 @@ class Parts:
     reads: ReadModels
     keys: KeyRing
     metrics: Metrics
+    pay_codes: PayCodes
+    devices: "Devices"
     public_url: str
     """What the URLs that we give out begin with."""
     shop_qr: ShopQr

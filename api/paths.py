@@ -34,6 +34,12 @@ TokenInPath = Annotated[
         json_schema_extra={"pattern": "^[A-Za-z0-9_-]{43}$"},
     ),
 ]
+PayCodeIdInPath = Annotated[
+    str, Path(description="A pay code's id", json_schema_extra={"format": "uuid"})
+]
+DeviceIdInPath = Annotated[
+    str, Path(description="A device's id", json_schema_extra={"format": "uuid"})
+]
 PositionInPath = Annotated[
     str,
     Path(description="A position", json_schema_extra={"pattern": "^[1-9][0-9]{0,18}$"}),

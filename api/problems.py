@@ -13,6 +13,7 @@ from domain.refusals import (
     AccountNotEmpty,
     IdempotencyKeyReused,
     Refusal,
+    TooManyAttempts,
 )
 
 _REFUSALS: Final[tuple[type[Refusal], ...]] = (
@@ -20,6 +21,7 @@ _REFUSALS: Final[tuple[type[Refusal], ...]] = (
     AccountExists,
     AccountNotEmpty,
     IdempotencyKeyReused,
+    TooManyAttempts,
     BulkRefused,
 )
 
@@ -57,6 +59,10 @@ STATUS: Final[dict[str, int]] = {
     "payment_not_refundable": 422,
     "refund_exceeds_payment": 422,
     "payment_not_cancelable": 422,
+    "payment_not_pending": 422,
+    "pay_code_invalid": 422,
+    "pay_code_exceeded": 422,
+    "device_revoked": 422,
     "same_account": 422,
     "account_unknown": 422,
     "account_closed": 422,
@@ -69,6 +75,7 @@ STATUS: Final[dict[str, int]] = {
     "balance_overflow": 422,
     "limit_exceeded": 422,
     "amount_not_representable": 422,
+    "too_many_attempts": 429,
     "internal": 500,
     "carrier_unavailable": 501,
     "overloaded": 503,

@@ -101,6 +101,11 @@ class AccountsQuery(Page):
     currency: Currency | None = None
 
 
+class CarrierQuery(Read):
+    as_: Literal["qr", "barcode", "ndef", "wav"] = Field("qr", alias="as")
+    image: Literal["png", "svg"] = Field("png", description="Of `qr` and `barcode`")
+
+
 class BalanceQuery(AsOf, Read):
     effective_at: Day | None = Field(
         None, description="Only what has a value date up to this day, that day included"
@@ -127,6 +132,11 @@ class StatementQuery(Page):
     from_: Day = Field(alias="from", description="First day (UTC)")
     to: Day = Field(description="The day after the last one")
     by: Literal["booking_date", "value_date"] = "booking_date"
+
+
+class ReportQuery(Read):
+    from_: Day = Field(alias="from", description="First day (UTC)")
+    to: Day = Field(description="The day after the last one")
 
 
 class PaymentsQuery(Page):

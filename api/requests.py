@@ -65,15 +65,20 @@ async def read_body(request: Request, model: type[Body]) -> tuple[Body, bytes]:
 
     Raises Problem: body_too_large, unsupported_media_type, invalid_request.
     """
+    needed = any(field.is_required() for field in model.model_fields.values())
+    sent = await read_members(request, needed=needed)
+    return understood(sent, model, request.method, request.scope["path"])
+
+
+async def read_members(request: Request, *, needed: bool = True) -> dict[str, Any]:
+    """What the body has; nothing, where there is none and none is needed. Raises Problem."""
     content = await read_content(request, MAX_BODY_BYTES)
     if content:
         require_media_type(request, "application/json")
-        sent = parsed(content)
-    elif any(field.is_required() for field in model.model_fields.values()):
+        return parsed(content)
+    if needed:
         raise invalid([], "This request needs a body: a JSON object.")
-    else:
-        sent = {}
-    return understood(sent, model, request.method, request.scope["path"])
+    return {}
 
 
 def understood(

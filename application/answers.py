@@ -7,6 +7,9 @@ from typing import Any, Final, NamedTuple
 
 from domain.account import Account
 from domain.aggregate import Subject
+from domain.code_events import PayCodeIssued
+from domain.confirmation_events import PaymentPending
+from domain.device import Device
 from domain.events import (
     AccountEntry,
     AccountHold,
@@ -15,6 +18,7 @@ from domain.events import (
     PaymentRefused,
     PaymentSettled,
 )
+from domain.pay_code import PayCode
 from domain.payment import Payment, account_events, elsewhere
 from domain.payment_request import PaymentRequest
 from domain.request_events import PaymentRequestOpened
@@ -74,6 +78,10 @@ def _resource(about: Subject | None, record: Sequence[Recorded]) -> dict[str, An
             return payment_resource(about, position) | {"balances": _balances(record)}
         case PaymentRequest():
             return request_resource(about, position)
+        case PayCode():
+            return pay_code_resource(about, position)
+        case Device():
+            return device_resource(about, position)
         case _:
             raise AssertionError(f"{type(about).__name__} is no answer")
 
@@ -102,7 +110,7 @@ def payment_resource(payment: Payment, position: int) -> dict[str, Any]:
         "mode": payment.mode,
         "postings": [
             {
-                "debit": posting.debit,
+                "debit": posting.debit or None,
                 "credit": posting.credit,
                 "amount": posting.amount_minor,
                 "currency": posting.currency,
@@ -118,7 +126,8 @@ def payment_resource(payment: Payment, position: int) -> dict[str, Any]:
         "value_date": (payment.value_date or payment.booked_on).isoformat(),
         "metadata": payment.metadata,
         "created_at": time_text(payment.created_on),
-        "hold_expires_at": payment.expires_at and time_text(payment.expires_at),
+        "hold_expires_at": payment.hold_expires_at and time_text(payment.hold_expires_at),
+        "confirm_expires_at": payment.confirm_expires_at and time_text(payment.confirm_expires_at),
         "refund_of": payment.refund_of and str(payment.refund_of),
         "payment_request": payment.payment_request and str(payment.payment_request),
         "position": position,
@@ -147,12 +156,44 @@ def request_resource(request: PaymentRequest, position: int) -> dict[str, Any]:
     }
 
 
+def pay_code_resource(code: PayCode, position: int) -> dict[str, Any]:
+    """The pay code as answered, but for its digits."""
+    return {
+        "id": str(code.id),
+        "state": code.state,
+        "debit_account": code.debit_account,
+        "currency": code.currency,
+        "max_amount": code.max_amount_minor,
+        "confirm_above": code.confirm_above_minor,
+        "expires_at": time_text(code.expires_at),
+        "payment_id": code.payment and str(code.payment),
+        "created_at": time_text(code.created_on),
+        "position": position,
+    }
+
+
+def device_resource(device: Device, position: int) -> dict[str, Any]:
+    """The device as answered, but for its secret."""
+    return {
+        "id": str(device.id),
+        "state": device.state,
+        "handle": device.handle,
+        "debit_account": device.debit_account,
+        "currency": device.currency,
+        "per_payment_max": device.per_payment_max_minor,
+        "offline_total_max": device.offline_total_max_minor,
+        "offline_spent": device.offline_spent_minor,
+        "created_at": time_text(device.created_on),
+        "position": position,
+    }
+
+
 def record_length(first: LedgerEvent) -> int:
     """How many events from its stream's first on belong to a command: they are contiguous."""
     match first:
-        case PaymentSettled():
+        case PaymentSettled() | PaymentPending():
             return 1 + account_events(first) + elsewhere(first)
-        case PaymentRequestOpened():
+        case PaymentRequestOpened() | PayCodeIssued():
             return 2  # its command's record
         case _:
             return 1 + account_events(first)

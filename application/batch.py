@@ -8,9 +8,11 @@ from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from application.answers import Recorded
+from application.attempts import Attempts
 from application.commands import Command, PayTogether
 from domain.account import Account
 from domain.aggregate import Subject
+from domain.code_events import DeviceRegistered
 from domain.events import CommandDecided, LedgerEvent, PaymentDecided, PaymentRefused
 from domain.refusals import REFUSED, IdempotencyKeyReused, Refusal, Undecided
 
@@ -70,6 +72,11 @@ class Draft:
         """What the command is answered with, where it isn't an account."""
         self._batch = batch
 
+    @property
+    def attempts(self) -> Attempts:
+        """Of the codes that nobody issued."""
+        return self._batch.attempts
+
     def account(self, account_id: str) -> Account | None:
         """A copy of the account as the commands before this one leave it; None: it's unknown."""
         account = self._batch.account(account_id)
@@ -112,12 +119,14 @@ class Batch:
         account: Callable[[str], Account | None],
         subject: Callable[[UUID], Subject | None],
         known: Mapping[UUID, Recorded],
+        attempts: Attempts,
         in_doubt: Collection[UUID] = (),
     ) -> None:
         """`in_doubt` are the commands of an earlier try whose append may have landed."""
         self.ledger = ledger
         self.decided_at = decided_at
         self.now = now
+        self.attempts = attempts
         self.events: list[LedgerEvent] = []
         self.accounts: dict[str, Account] = {}
         """The accounts changed so far, by id."""
@@ -202,7 +211,7 @@ class Batch:
         if command.id in self._known:
             recorded = self._known[command.id]
             first = recorded.event
-            assert isinstance(first, PaymentDecided | CommandDecided)
+            assert isinstance(first, PaymentDecided | CommandDecided | DeviceRegistered)
             if first.fingerprint != command.fingerprint:
                 raise IdempotencyKeyReused
             # Its own append may have landed although the answer was lost: that is no replay.

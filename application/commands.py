@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.events import Actor, Metadata, NormalSide
@@ -77,9 +77,22 @@ class CloseAccount(AccountCommand):
     reason: str
 
 
+class ShownCode(NamedTuple):
+    """A code that a payer showed, without its digits: what it may be of."""
+
+    pay_codes: tuple[UUID, ...] = ()
+    """Streams of the pay code that it would be, by the hash of each live secret."""
+    device: UUID | None = None
+    """The device that its handle names."""
+    step: int | None = None
+    """The step of time that the device made it for; None: it didn't make it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakePayment(Command):
     order: PaymentOrder
+    shown: ShownCode | None = None
+    """What names the account that is debited, where the order doesn't."""
 
     def account_ids(self) -> Iterable[str]:
         order = self.order
@@ -87,17 +100,28 @@ class MakePayment(Command):
             return order.accounts
         return order.accounts | {condition.account for condition in order.conditions}
 
+    @property
+    def about(self) -> Iterable[UUID]:
+        if self.shown is None:
+            return ()
+        return (*self.shown.pay_codes, *((self.shown.device,) if self.shown.device else ()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayTogether(Command):
-    """Payments that are decided as one; its own id and fingerprint are never recorded."""
+    """Payments that are decided one after the other; its own id and fingerprint are never
+    recorded."""
 
     payments: Sequence[MakePayment]
     all_or_none: bool = True
-    """Else each for itself: for a dry run alone, in which each sees what those before it do."""
+    """Else each for itself; each sees what those before it do."""
 
     def account_ids(self) -> Iterable[str]:
         return {name for payment in self.payments for name in payment.account_ids()}
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return {stream for payment in self.payments for stream in payment.about}
 
     @property
     def commands(self) -> Sequence[Command]:
@@ -132,6 +156,16 @@ class VoidPayment(PaymentCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelPayment(PaymentCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmPayment(PaymentCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclinePayment(PaymentCommand):
     pass
 
 
@@ -207,9 +241,73 @@ class ExpirePaymentRequest(PaymentRequestCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpirePayment(PaymentCommand):
-    """The ledger's own: records that a hold's deadline has passed."""
+    """The ledger's own: records that the deadline of what is held has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutePayment(PaymentCommand):
     """The ledger's own: decides a scheduled payment whose time has come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuePayCode(AccountCommand):
+    """Makes a pay code that debits the account."""
+
+    pay_code: UUID
+    """Its stream, made of the keyed hash of its digits; they are not here."""
+    currency: str
+    max_amount_minor: int
+    confirm_above_minor: int | None
+    expires_in_s: int
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return (self.pay_code,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpirePayCode(Command):
+    """The ledger's own: records that a pay code's deadline has passed."""
+
+    pay_code: UUID
+
+    def account_ids(self) -> Iterable[str]:
+        return ()
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return (self.pay_code,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterDevice(AccountCommand):
+    """Makes a device that debits the account, under the command's id."""
+
+    currency: str
+    handle: str
+    per_payment_max_minor: int
+    offline_total_max_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCommand(Command):
+    """A command on a device there is."""
+
+    device: UUID
+
+    def account_ids(self) -> Iterable[str]:
+        return ()
+
+    @property
+    def about(self) -> Iterable[UUID]:
+        return (self.device,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BringDeviceOnline(DeviceCommand):
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeDevice(DeviceCommand):
+    pass

@@ -20,6 +20,7 @@ from application.answers import Answer
 from application.commands import (
     Command,
     ExecutePayment,
+    ExpirePayCode,
     ExpirePayment,
     ExpirePaymentRequest,
 )
@@ -47,10 +48,11 @@ _log = logging.getLogger(__name__)
 
 
 class Due(NamedTuple):
-    """A payment whose deadline or time has come, or a payment request whose deadline has."""
+    """A payment whose deadline or time has come; a payment request, or a pay code, whose deadline
+    has."""
 
     subject: UUID
-    step: Literal["expire", "execute", "expire_request"]
+    step: Literal["expire", "execute", "expire_request", "expire_code"]
 
 
 class DuePayments(Protocol):
@@ -164,3 +166,5 @@ def _command(due: Due) -> Command:
             return ExecutePayment(**by, payment=subject)
         case "expire_request":
             return ExpirePaymentRequest(**by, payment_request=subject)
+        case "expire_code":
+            return ExpirePayCode(**by, pay_code=subject)

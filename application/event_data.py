@@ -15,14 +15,25 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import schema
 
+from application.code_data import (
+    CodeData,
+    DeviceOnlineData,
+    DeviceRegisteredData,
+    DeviceRevokedData,
+    PayCodeExpiredData,
+    PayCodeIssuedData,
+    PayCodeUsedData,
+)
 from application.event_members import (
     AccountId,
     Amount,
     Available,
     Balance,
     Carrier,
+    CodeId,
     CounterAccount,
     Currency,
+    DeviceId,
     ExpiresAt,
     HoldLeft,
     HoldSide,
@@ -43,8 +54,10 @@ from application.event_members import (
 from application.payment_data import (
     PaymentCanceledData,
     PaymentCapturedData,
+    PaymentConfirmedData,
     PaymentData,
     PaymentHeldData,
+    PaymentPendingData,
     PaymentRefundedData,
     PaymentRefusedData,
     PaymentReleasedData,
@@ -149,7 +162,7 @@ class ReleasedData(HoldData, frozen=True, gc=False):
         str,
         Meta(
             description="captured: the last capture took less than was left. Expect new values",
-            examples=["captured", "voided", "expired"],
+            examples=["captured", "voided", "expired", "declined", "canceled"],
         ),
     ]
 
@@ -189,6 +202,8 @@ class CommandDecidedData(Struct, frozen=True):
     ] = UNSET
     payment: PaymentId | UnsetType = UNSET
     payment_request: PaymentRequestId | UnsetType = UNSET
+    pay_code: CodeId | UnsetType = UNSET
+    device: DeviceId | UnsetType = UNSET
 
 
 EventData = (
@@ -201,6 +216,7 @@ EventData = (
     | CommandDecidedData
     | PaymentData
     | PaymentRequestData
+    | CodeData
 )
 
 DATA: Final[dict[str, type[EventData]]] = {
@@ -227,6 +243,15 @@ DATA: Final[dict[str, type[EventData]]] = {
     "tally.payment_request.paid.v1": PaymentRequestPaidData,
     "tally.payment_request.canceled.v1": PaymentRequestEndedData,
     "tally.payment_request.expired.v1": PaymentRequestEndedData,
+    "tally.payment.pending.v1": PaymentPendingData,
+    "tally.payment.confirmed.v1": PaymentConfirmedData,
+    "tally.payment.declined.v1": PaymentReleasedData,
+    "tally.pay_code.issued.v1": PayCodeIssuedData,
+    "tally.pay_code.used.v1": PayCodeUsedData,
+    "tally.pay_code.expired.v1": PayCodeExpiredData,
+    "tally.device.registered.v1": DeviceRegisteredData,
+    "tally.device.online.v1": DeviceOnlineData,
+    "tally.device.revoked.v1": DeviceRevokedData,
     "tally.command.decided.v1": CommandDecidedData,
 }
 """The closed registry: what `data` is, by the event's type."""
@@ -242,7 +267,11 @@ class EventItem(Struct, Generic[Data], frozen=True):
     position: Annotated[int, Meta(ge=1, description="Place in the ledger's one order, from 1")]
     type: str
     stream: Annotated[
-        str, Meta(description="The id of its account, payment, payment request or command")
+        str,
+        Meta(
+            description="The id of its account, payment, payment request, pay code, device or "
+            "command"
+        ),
     ]
     version: Version
     recorded_at: TimeText

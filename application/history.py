@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, assert_never
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from application.code_data import CodeData
+from application.code_history import code_data, code_fields
 from application.event_data import (
     DATA,
     AccountChangedData,
@@ -22,25 +24,13 @@ from application.event_data import (
     HeldData,
     ReleasedData,
 )
-from application.event_members import (
-    RefusalData,
-)
-from application.payment_data import (
-    ConditionData,
-    PaymentCanceledData,
-    PaymentCapturedData,
-    PaymentData,
-    PaymentHeldData,
-    PaymentRefundedData,
-    PaymentRefusedData,
-    PaymentReleasedData,
-    PaymentScheduledData,
-    PaymentSettledData,
-    PostingData,
-)
+from application.event_members import RefusalData
+from application.payment_data import PaymentData
+from application.payment_history import NO_FINGERPRINT, payment_data, payment_fields
 from application.request_data import PaymentRequestData
 from application.request_history import request_data, request_fields
 from domain.aggregate import event_with
+from domain.code_events import CodeEvent, DeviceRegistered
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -54,28 +44,17 @@ from domain.events import (
     AccountUnfrozen,
     Actor,
     CommandDecided,
-    Condition,
     LedgerEvent,
-    PaymentCanceled,
-    PaymentCaptured,
     PaymentDecided,
-    PaymentExpired,
-    PaymentHeld,
-    PaymentRefunded,
-    PaymentRefused,
-    PaymentScheduled,
-    PaymentSettled,
-    PaymentVoided,
-    Posting,
 )
 from domain.ids import account_stream
+from domain.payment import PaymentStep
 from domain.registry import EVENTS
 from domain.request_events import PaymentRequestEvent
 from domain.times import time_text
 
 NO_COMMAND: Final = UUID(int=0)
 """Stands for the command of an account's own events, which an item doesn't tell."""
-NO_FINGERPRINT: Final = b""
 
 _encoder: Final = msgspec.json.Encoder()
 _items: Final = msgspec.json.Decoder(EventItem[msgspec.Raw])
@@ -155,17 +134,9 @@ def _data(event: LedgerEvent) -> EventData:
         case AccountReleased():
             return ReleasedData(**_hold(event), reason=event.reason)
         case PaymentDecided():
-            return _payment_data(event)
-        case PaymentCaptured():
-            return PaymentCapturedData(
-                event.originator_id, [*event.amounts], [*event.released], event.final
-            )
-        case PaymentVoided() | PaymentExpired():
-            return PaymentReleasedData(event.originator_id, [*event.released])
-        case PaymentRefunded():
-            return PaymentRefundedData(event.originator_id, [*event.amounts], event.refund)
-        case PaymentCanceled():
-            return PaymentCanceledData(event.originator_id)
+            return payment_data(event)
+        case _ if isinstance(event, PaymentStep):
+            return payment_data(event)
         case _:
             return _account_data(event)
 
@@ -195,51 +166,15 @@ def _account_data(event: LedgerEvent) -> EventData:
                 UNSET if event.account_after is None else event.account_after,
                 UNSET if event.payment is None else event.payment,
                 UNSET if event.payment_request is None else event.payment_request,
+                UNSET if event.pay_code is None else event.pay_code,
+                UNSET if event.device is None else event.device,
             )
         case _ if isinstance(event, PaymentRequestEvent):
             return request_data(event)
+        case _ if isinstance(event, CodeEvent):
+            return code_data(event)
         case _:
             raise AssertionError(f"{event.TOPIC} has no item")
-
-
-def _payment_data(event: PaymentDecided) -> EventData:
-    """A payment as it was asked for, and what became of it at once."""
-
-    told: dict[str, Any] = {
-        "payment": event.originator_id,
-        "mode": event.mode,
-        "postings": _postings(event),
-        "carrier": event.carrier,
-        "reference": event.reference,
-        "value_date": event.value_date,
-        "metadata": event.metadata,
-    }
-
-    match event:
-        case PaymentSettled():
-            return PaymentSettledData(**told, state="settled", **_linked(event))
-        case PaymentRefused():
-            refusal = RefusalData(**event.refusal)
-            return PaymentRefusedData(**told, state="refused", refusal=refusal, **_linked(event))
-        case PaymentHeld():
-            return PaymentHeldData(**told, state="held", expires_at=time_text(event.expires_at))
-        case PaymentScheduled():
-            return PaymentScheduledData(
-                **told,
-                state="scheduled",
-                execute_at=time_text(event.execute_at),
-                conditions=[ConditionData(*condition) for condition in event.conditions],
-                up_to=[*event.up_to],
-            )
-        case _:
-            raise AssertionError(f"{event.TOPIC} has no item")
-
-
-def _linked(event: PaymentSettled | PaymentRefused) -> dict[str, Any]:
-    return {
-        "refund_of": event.refund_of or UNSET,
-        "payment_request": event.payment_request or UNSET,
-    }
 
 
 def _hold(event: AccountHold) -> dict[str, Any]:
@@ -261,10 +196,6 @@ def _hold(event: AccountHold) -> dict[str, Any]:
 
 def _time_or_unset(at: datetime | None) -> str | UnsetType:
     return UNSET if at is None else time_text(at)
-
-
-def _postings(payment: PaymentDecided) -> list[PostingData]:
-    return [PostingData(*posting) for posting in payment.postings]
 
 
 # And back ---------------------------------------------------------------------------------
@@ -322,60 +253,30 @@ def _fields(item: EventItem[msgspec.Raw], data: EventData, ledger: str) -> dict[
             fields = {"account": data.account, "changed": changed, "command": NO_COMMAND}
         case AccountOpenedData() | AccountStatusData():
             fields["command"] = NO_COMMAND
-        case _ if isinstance(data, PaymentRequestData):
-            _same(item.stream, str(data.payment_request))
-            return request_fields(data) | {"command": NO_COMMAND}
         case _:
-            return _payment_fields(item, data)
+            return _other_fields(item, data)
     _same(item.stream, data.account)
     fields["originator_id"] = _account_stream(ledger, data.account)
     return fields
 
 
-def _payment_fields(item: EventItem[msgspec.Raw], data: PaymentData) -> dict[str, Any]:
-    """Of an event on a payment's stream."""
-    fields = msgspec.structs.asdict(data)
-    del fields["payment"]
-    _same(item.stream, str(data.payment))
-    fields["originator_id"] = data.payment
-    fields["command"] = data.payment if item.version == 1 else NO_COMMAND
-    match data:
-        case PaymentCapturedData() | PaymentReleasedData() | PaymentRefundedData():
-            for name in ("amounts", "released"):
-                if name in fields:
-                    fields[name] = tuple(fields[name])
-            return fields
-        case PaymentCanceledData():
-            return fields
-        case _:
-            return _decided_fields(fields, data)
-
-
-def _decided_fields(
-    fields: dict[str, Any],
-    data: PaymentSettledData | PaymentRefusedData | PaymentHeldData | PaymentScheduledData,
+def _other_fields(
+    item: EventItem[msgspec.Raw], data: PaymentData | PaymentRequestData | CodeData
 ) -> dict[str, Any]:
-    del fields["state"]
-    fields["fingerprint"] = NO_FINGERPRINT
-    fields["postings"] = tuple(
-        [Posting(each.debit, each.credit, each.amount, each.currency) for each in data.postings]
-    )
-    match data:
-        case PaymentSettledData() | PaymentRefusedData():
-            for name in ("refund_of", "payment_request"):
-                fields[name] = None if fields[name] is UNSET else fields[name]
-            if isinstance(data, PaymentRefusedData):
-                fields["refusal"] = msgspec.to_builtins(data.refusal)
-        case PaymentHeldData():
-            fields["expires_at"] = datetime.fromisoformat(data.expires_at)
-        case PaymentScheduledData():
-            fields["execute_at"] = datetime.fromisoformat(data.execute_at)
-            fields["conditions"] = tuple(
-                Condition(each.account, each.what, each.op, each.value) for each in data.conditions
-            )
-            fields["up_to"] = tuple(data.up_to)
-        case _:
-            assert_never(data)
+    """Of an event on another stream than an account's: its id is what its data names."""
+    begins = item.version == 1
+    if isinstance(data, PaymentRequestData):
+        fields = request_fields(data)
+        begins = False
+    elif isinstance(data, CodeData):
+        fields = code_fields(data)
+        begins = item.type == DeviceRegistered.TOPIC
+    else:
+        fields = payment_fields(data)
+    _same(item.stream, str(fields["originator_id"]))
+    fields["command"] = fields["originator_id"] if begins else NO_COMMAND
+    if isinstance(data, CodeData) and begins:
+        fields["fingerprint"] = NO_FINGERPRINT
     return fields
 
 

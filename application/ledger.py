@@ -23,8 +23,9 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.utils import Environment, EnvType
 
-from application import accounts, payment_requests, payments
+from application import accounts, codes, payment_requests, payments
 from application.answers import Answer, Recorded, answer, record_length
+from application.attempts import AttemptLimits, Attempts
 from application.batch import Batch, Decided, Decision, Draft, Known, Together
 from application.commands import (
     CancelPayment,
@@ -32,14 +33,20 @@ from application.commands import (
     ChangeAccount,
     CloseAccount,
     Command,
+    ConfirmPayment,
+    DeclinePayment,
+    DeviceCommand,
     ExecutePayment,
+    ExpirePayCode,
     ExpirePayment,
     FreezeAccount,
+    IssuePayCode,
     MakePayment,
     OpenAccount,
     OpenPaymentRequest,
     PaymentRequestCommand,
     RefundPayment,
+    RegisterDevice,
     UnfreezeAccount,
     VoidPayment,
 )
@@ -104,6 +111,7 @@ class Ledger(Application[UUID]):
         clock: Clock,
         snapshots: Snapshots,
         cache_accounts: int,
+        attempt_limits: AttemptLimits,
     ) -> None:
         """Decides for the ledger of that name; keeps at most `cache_accounts` accounts."""
         self._factory = factory
@@ -113,6 +121,7 @@ class Ledger(Application[UUID]):
         self._clock = clock
         self._snapshots = snapshots
         self._cache_accounts = cache_accounts
+        self._attempt_limits = attempt_limits
         self._empty_caches()
         self._position = 0
         """What the cached accounts have seen of the store."""
@@ -189,10 +198,18 @@ class Ledger(Application[UUID]):
             if not wanted or _names(commands, subjects.values()) <= accounts.keys():
                 break
         now = self._clock()
+        now = max(now, fetched.recorded_at) if fetched.recorded_at else now
+        tried = (
+            (one.actor.caller, one.order.postings[0].credit)
+            for command in commands
+            for one in command.commands
+            if isinstance(one, MakePayment) and one.shown is not None
+        )
         return Batch(
             ledger=self.ledger,
             decided_at=fetched.end,
-            now=max(now, fetched.recorded_at) if fetched.recorded_at else now,
+            now=now,
+            attempts=Attempts(self.store, self._attempt_limits, now, tried),
             decide=_decide,
             account=accounts.get,
             subject=subjects.get,
@@ -265,7 +282,7 @@ class Ledger(Application[UUID]):
             after, last = _following(first)
             record = [first, *(known[place] for place in range(after, last + 1))]
             return record, cast(Subject, event.mutate(None))
-        stream = event.payment or event.payment_request
+        stream = event.payment or event.payment_request or event.pay_code or event.device
         if stream is None or event.refusal:
             return [first], None
         until = [
@@ -329,12 +346,16 @@ def _decide(command: Command, draft: Draft) -> None:
             payments.make_payment(command, draft)
         case RefundPayment():
             payments.refund_payment(command, draft)
-        case CapturePayment() | VoidPayment() | CancelPayment():
+        case (
+            CapturePayment() | VoidPayment() | CancelPayment() | ConfirmPayment() | DeclinePayment()
+        ):
             payments.change_payment(command, draft)
         case ExpirePayment() | ExecutePayment():
             payments.do_what_is_due(command, draft)
         case OpenPaymentRequest() | PaymentRequestCommand():
             payment_requests.decide(command, draft)
+        case IssuePayCode() | ExpirePayCode() | RegisterDevice() | DeviceCommand():
+            codes.decide(command, draft)
         case OpenAccount():
             accounts.open_account(command, draft)
         case ChangeAccount():

@@ -14,6 +14,7 @@ from application.event_members import (
     Currency,
     ExpiresAt,
     Metadata,
+    PaidBy,
     PaymentId,
     PaymentRequestId,
     Reference,
@@ -28,7 +29,13 @@ from domain.money import MAX_AMOUNT_MINOR
 class PostingData(Struct, frozen=True, gc=False):
     """An amount moved from the account it debits to the account it credits."""
 
-    debit: AccountId
+    debit: Annotated[
+        str,
+        Meta(
+            description="Id of an account; empty where a code should have named it, and didn't",
+            examples=["customers:alice"],
+        ),
+    ]
     credit: AccountId
     amount: Annotated[
         int,
@@ -54,6 +61,7 @@ class PaymentSettledData(Struct, frozen=True):
     metadata: Metadata
     refund_of: RefundOf | UnsetType = UNSET
     payment_request: PaymentRequestId | UnsetType = UNSET
+    paid_by: PaidBy | UnsetType = UNSET
 
 
 class PaymentHeldData(Struct, frozen=True):
@@ -111,7 +119,7 @@ class PaymentCapturedData(Struct, frozen=True):
 
 
 class PaymentReleasedData(Struct, frozen=True):
-    """The hold was voided, or expired: the type says which."""
+    """What is held was voided, declined, or expired: the type says which."""
 
     payment: PaymentId
     released: Amounts
@@ -125,10 +133,33 @@ class PaymentRefundedData(Struct, frozen=True):
     refund: Annotated[UUID, Meta(description="Id of the payment that moved it back")]
 
 
-class PaymentCanceledData(Struct, frozen=True, gc=False):
-    """The scheduled payment is not to be made."""
+class PaymentCanceledData(Struct, frozen=True):
+    """The payment, scheduled or waiting to be confirmed, is not to be made."""
 
     payment: PaymentId
+    released: Amounts | UnsetType = UNSET
+
+
+class PaymentPendingData(Struct, frozen=True):
+    """The payment as it was asked for, held until its payer confirms it."""
+
+    payment: PaymentId
+    state: Literal["pending_confirmation"]
+    mode: Annotated[str, Meta(description="Expect new values", examples=["settle"])]
+    postings: list[PostingData]
+    carrier: Carrier
+    reference: Reference
+    value_date: ValueDateSent
+    metadata: Metadata
+    expires_at: ExpiresAt
+    paid_by: PaidBy | UnsetType = UNSET
+
+
+class PaymentConfirmedData(Struct, frozen=True):
+    """The payer agreed: what was held is booked."""
+
+    payment: PaymentId
+    amounts: Amounts
 
 
 class PaymentRefusedData(Struct, frozen=True):
@@ -145,6 +176,7 @@ class PaymentRefusedData(Struct, frozen=True):
     refusal: RefusalData
     refund_of: RefundOf | UnsetType = UNSET
     payment_request: PaymentRequestId | UnsetType = UNSET
+    paid_by: PaidBy | UnsetType = UNSET
 
 
 PaymentData = (
@@ -156,5 +188,7 @@ PaymentData = (
     | PaymentReleasedData
     | PaymentRefundedData
     | PaymentCanceledData
+    | PaymentPendingData
+    | PaymentConfirmedData
 )
 """Of events on a payment's stream."""

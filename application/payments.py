@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from application import codes
 from application.batch import Draft
 from application.commands import (
     CancelPayment,
     CapturePayment,
+    ConfirmPayment,
+    DeclinePayment,
     ExecutePayment,
     ExpirePayment,
     MakePayment,
@@ -20,6 +23,8 @@ from domain.refusals import NotFound, Refused
 
 
 def make_payment(command: MakePayment, draft: Draft) -> None:
+    if command.shown is not None:
+        return codes.pay_by_code(command, command.shown, draft)
     payment, draft.events = decisions.make(
         command.order,
         draft.accounts_of(command.account_ids()),
@@ -45,7 +50,10 @@ def refund_payment(command: RefundPayment, draft: Draft) -> None:
     draft.is_about(refund)
 
 
-def change_payment(command: CapturePayment | VoidPayment | CancelPayment, draft: Draft) -> None:
+PaymentChange = CapturePayment | VoidPayment | CancelPayment | ConfirmPayment | DeclinePayment
+
+
+def change_payment(command: PaymentChange, draft: Draft) -> None:
     """Steps that a client asks for: each is recorded under its key, last of its events."""
     payment = _existing(command, draft)
     accounts = draft.accounts_of(payment.accounts)
@@ -60,13 +68,19 @@ def change_payment(command: CapturePayment | VoidPayment | CancelPayment, draft:
             case VoidPayment():
                 draft.events = decisions.void(payment, accounts, **by)
             case CancelPayment():
-                draft.events = decisions.cancel(payment, **by)
+                draft.events = decisions.cancel(payment, accounts, **by)
+            case ConfirmPayment():
+                draft.events = decisions.confirm(payment, accounts, **by)
+            case DeclinePayment():
+                draft.events = decisions.decline(payment, accounts, **by)
     except Refused as refusal:
         refused = refusal
     name = {
         CapturePayment: "capture_payment",
         VoidPayment: "void_payment",
         CancelPayment: "cancel_payment",
+        ConfirmPayment: "confirm_payment",
+        DeclinePayment: "decline_payment",
     }[type(command)]
     draft.events += CommandRecord.decide(
         stream=command.id,

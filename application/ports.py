@@ -8,6 +8,8 @@ from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent
 
+from application.attempts import AttemptStore
+
 Clock = Callable[[], datetime]
 """The time now, aware and in UTC."""
 
@@ -51,7 +53,7 @@ class Fetched(NamedTuple):
     """Accounts too long to load here: they want a snapshot first."""
 
 
-class LedgerStore(Protocol):
+class LedgerStore(AttemptStore, Protocol):
     """The event store as the writer uses it: one append at a time, compare-and-set on its end."""
 
     def fetch(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
@@ -24,6 +25,8 @@ from application.ledger import Ledger
 from application.ports import EndMoved, StorageFull, StoreUnavailable
 
 RETRY_PAUSE_S = 0.1
+BULK_SHARE = 100
+"""Payments that came many at a time, in a batch that has others too: some milliseconds of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ class _Waiting(NamedTuple):
 class Writer:
     """Decides and records commands in order of arrival.
 
-    `queue_size` bounds what may wait, `batch_size` the commands of one append, `timeout_s` how
+    `queue_size` bounds what may wait, `batch_size` the payments of one append, `timeout_s` how
     long a command is tried against a store that doesn't answer. `on_death` is called where the
     thread ends by a defect: without it nobody would answer, so the process should end.
     """
@@ -70,6 +73,8 @@ class Writer:
         self._ledger = ledger
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._queue_size = queue_size
+        self._many: deque[_Waiting] = deque()
+        """Of the writer's thread: what it has taken from the queue, and has yet to decide."""
         self._batch_size = batch_size
         self._timeout_s = timeout_s
         self._on_death = on_death
@@ -92,7 +97,7 @@ class Writer:
     @property
     def queued(self) -> int:
         """Commands that wait."""
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._many)
 
     def submit(self, command: Command) -> Future[Answer]:
         """Queues a command; its future gets the Answer once it is committed.
@@ -114,29 +119,42 @@ class Writer:
     def _run(self) -> None:
         try:
             while (batch := self._next_batch()) is not None:
-                self._write(batch)
+                if batch:
+                    self._write(batch)
         except BaseException:
             _log.critical("the writer died", exc_info=True)
             self._on_death()
             raise
 
     def _next_batch(self) -> list[_Waiting] | None:
-        """All that has queued, at most `batch_size`; waits for the first; None at the end."""
+        """All that has queued, at most `batch_size` payments; waits for the first; None at the end.
+
+        Payments that came many at a time have their turn after those that came singly, and no
+        more than BULK_SHARE of them then: who pays one isn't to wait for who pays ten thousand.
+        """
         batch: list[_Waiting] = []
-        waiting = self._queue.get()
-        while waiting is not None:
-            # Whose client is gone before its turn is left out; from here on it can't be canceled.
-            if waiting.answer.set_running_or_notify_cancel():
-                batch.append(waiting)
-            if len(batch) == self._batch_size:
-                return batch
-            try:
+        ended = False
+        with suppress(Empty):
+            waiting = self._queue.get(block=not self._many)
+            while waiting is not None:
+                if len(waiting.command.commands) > 1:
+                    self._many.append(waiting)
+                elif _is_wanted(waiting):
+                    batch.append(waiting)
+                if len(batch) == self._batch_size:
+                    return batch
                 waiting = self._queue.get_nowait()
-            except Empty:
-                return batch
-        if not batch:
-            return None
-        self._queue.put(None)  # what is at hand first, then the end
+            ended = True
+        room = BULK_SHARE if batch else self._batch_size
+        while self._many and room > 0:
+            waiting = self._many.popleft()
+            if _is_wanted(waiting):
+                batch.append(waiting)
+                room -= len(waiting.command.commands)
+        if ended:
+            if not batch and not self._many:
+                return None
+            self._queue.put(None)  # what is at hand first, then the end
         return batch
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
@@ -179,7 +197,8 @@ class Writer:
                         has_turn = True
                     batch = self._ledger.decide(commands, in_doubt)
                     answers = self._ledger.commit(batch)
-                    self._observe(len(commands), len(batch.events))
+                    payments = sum(len(command.commands) for command in commands)
+                    self._observe(payments, len(batch.events))
                     return answers
                 except (EndMoved, IntegrityError):
                     if time.monotonic() > give_up:
@@ -190,3 +209,8 @@ class Writer:
                     if time.monotonic() > give_up:
                         raise StoreUnavailable from error
                     time.sleep(RETRY_PAUSE_S)
+
+
+def _is_wanted(waiting: _Waiting) -> bool:
+    """Whose client is gone before its turn is left out; from here on it can't be canceled."""
+    return waiting.answer.set_running_or_notify_cancel()

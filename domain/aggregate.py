@@ -1,11 +1,13 @@
 """What our aggregates have in common beyond the library's."""
 
 from abc import abstractmethod
+from datetime import datetime
 from typing import Any, Self, TypeVar, cast
+from uuid import UUID
 
 from eventsourcing.domain import Aggregate, CanMutateAggregate
 
-from domain.events import FirstEvent, LedgerEvent
+from domain.events import Actor, FirstEvent, LedgerEvent
 
 Event = TypeVar("Event", bound=LedgerEvent)
 
@@ -64,3 +66,14 @@ class Subject(LedgerAggregate):
     @abstractmethod
     def waits(self) -> bool:
         """Whether something is to come of it."""
+
+    def trigger(
+        self,
+        event_class: type[LedgerEvent],
+        command: UUID,
+        actor: Actor,
+        now: datetime,
+        **fields: Any,
+    ) -> None:
+        """Records a step that has been decided."""
+        self.trigger_event(event_class, timestamp=now, command=command, actor=actor, **fields)

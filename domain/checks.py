@@ -73,7 +73,7 @@ def check_money(order: PaymentOrder, accounts: Accounts, now: datetime) -> Payme
     for index, condition in enumerate(order.conditions):
         if not _is_so(condition, accounts.get(condition.account), now):
             raise ConditionFailed(account=condition.account, index=index)
-    running = _Running(accounts, now, holds=order.mode == "hold")
+    running = _Running(accounts, now, holds=order.holds)
     postings = order.postings
     if order.up_to:
         postings = tuple(

@@ -32,8 +32,11 @@ class CommandRecord(LedgerAggregate):
         account_after: dict[str, Any] | None = None,
         payment: UUID | None = None,
         payment_request: UUID | None = None,
+        pay_code: UUID | None = None,
+        device: UUID | None = None,
     ) -> Self:
-        """Of a command about an account, as it is after it, a payment or a payment request."""
+        """Of a command about an account, as it is after it, a payment or a payment request; or
+        about what pays from an account."""
         return cls.begun_by(
             CommandDecided(
                 originator_id=stream,
@@ -49,6 +52,8 @@ class CommandRecord(LedgerAggregate):
                 account_after=account_after,
                 payment=payment,
                 payment_request=payment_request,
+                pay_code=pay_code,
+                device=device,
             )
         )
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from domain.account import Account
 from domain.checks import Accounts, check_accounts, check_money, check_times
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     Actor,
     LedgerEvent,
@@ -72,7 +73,11 @@ def make(
             **outcome,
         )
 
-    linked = {"refund_of": order.refund_of, "payment_request": order.payment_request}
+    linked = {
+        "refund_of": order.refund_of,
+        "payment_request": order.payment_request,
+        "paid_by": order.paid_by,
+    }
     try:
         check_accounts(order.postings, accounts, frozen_too=order.execute_at is None)
         if order.execute_at is None:
@@ -93,6 +98,10 @@ def make(
     if order.mode == "hold":
         expires_at = now + timedelta(seconds=order.hold_timeout_s)
         begun = begin(PaymentHeld, order, expires_at=expires_at)
+        return begun, begun.collect() + _hold(begun, accounts, expires_at, actor, now)
+    if order.confirm_timeout_s is not None:
+        expires_at = now + timedelta(seconds=order.confirm_timeout_s)
+        begun = begin(PaymentPending, order, expires_at=expires_at, paid_by=order.paid_by)
         return begun, begun.collect() + _hold(begun, accounts, expires_at, actor, now)
     begun = begin(PaymentSettled, order, **linked)
     return begun, begun.collect() + _enter(
@@ -225,8 +234,8 @@ def void(
 def expire(
     payment: Payment, accounts: Accounts, *, command: UUID, actor: Actor, now: datetime
 ) -> list[LedgerEvent]:
-    """Records that a hold's deadline has passed; what it held has been free since."""
-    if payment.state != "held" or not payment.is_due(now):
+    """Records that the deadline of what is held has passed; it has been free since."""
+    if payment.state == "scheduled" or not payment.is_due(now):
         raise NothingDue
     released = payment.left
     payment.trigger(PaymentExpired, command, actor, now, released=released)
@@ -256,11 +265,44 @@ def execute(
     )
 
 
-def cancel(payment: Payment, *, command: UUID, actor: Actor, now: datetime) -> list[LedgerEvent]:
-    """Takes back a payment that waits for its time."""
+def cancel(
+    payment: Payment, accounts: Accounts, *, command: UUID, actor: Actor, now: datetime
+) -> list[LedgerEvent]:
+    """Takes back a payment that waits for its time, or for its payer."""
     payment.permit("cancel", now)
-    payment.trigger(PaymentCanceled, command, actor, now)
-    return payment.collect()
+    if payment.state == "scheduled":
+        payment.trigger(PaymentCanceled, command, actor, now)
+        return payment.collect()
+    released = payment.left
+    payment.trigger(PaymentCanceled, command, actor, now, released=released)
+    return payment.collect() + _release(
+        payment, released, accounts, "canceled", command=command, actor=actor, now=now
+    )
+
+
+def confirm(
+    payment: Payment, accounts: Accounts, *, command: UUID, actor: Actor, now: datetime
+) -> list[LedgerEvent]:
+    """The payer agrees: what is held is booked."""
+    payment.permit("confirm", now)
+    check_accounts(payment.postings, accounts)
+    amounts = payment.left
+    payment.trigger(PaymentConfirmed, command, actor, now, amounts=amounts)
+    return payment.collect() + _enter(
+        payment, amounts, accounts, command=command, actor=actor, now=now
+    )
+
+
+def decline(
+    payment: Payment, accounts: Accounts, *, command: UUID, actor: Actor, now: datetime
+) -> list[LedgerEvent]:
+    """The payer doesn't: what is held is given back."""
+    payment.permit("decline", now)
+    released = payment.left
+    payment.trigger(PaymentDeclined, command, actor, now, released=released)
+    return payment.collect() + _release(
+        payment, released, accounts, "declined", command=command, actor=actor, now=now
+    )
 
 
 # The accounts' part ------------------------------------------------------------------------

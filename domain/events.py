@@ -230,7 +230,7 @@ class AccountReleased(AccountHold):
 
     TOPIC = "tally.account.released.v1"
 
-    reason: Literal["captured", "voided", "expired"]
+    reason: Literal["captured", "voided", "expired", "declined", "canceled"]
     """`captured`: the last capture took less than was left."""
 
 
@@ -263,13 +263,16 @@ class PaymentSettled(PaymentDecided):
     refund_of: UUID | None = None
     payment_request: UUID | None = None
     """The one that it pays."""
+    paid_by: UUID | None = None
+    """The pay code, or the device whose code it was, that named the payer."""
 
 
 @dataclass(frozen=True)
 class PaymentRefused(PaymentDecided):
     """The first event of its stream, or what became of a scheduled payment.
 
-    A posting whose amount was never found has 0.
+    A posting whose amount was never found has 0; one whose payer a code should have named, and
+    didn't, debits the account "".
     """
 
     TOPIC = "tally.payment.refused.v1"
@@ -279,6 +282,8 @@ class PaymentRefused(PaymentDecided):
     refund_of: UUID | None = None
     payment_request: UUID | None = None
     """The one that it was to pay."""
+    paid_by: UUID | None = None
+    """The live pay code, or the device, that it was tried with."""
 
 
 @dataclass(frozen=True)
@@ -346,6 +351,9 @@ class PaymentRefunded(LedgerEvent):
 class PaymentCanceled(LedgerEvent):
     TOPIC = "tally.payment.canceled.v1"
 
+    released: tuple[int, ...] | None = None
+    """What was held to be confirmed, by posting; None of a scheduled one, which held nothing."""
+
 
 # Commands that make no payment ------------------------------------------------------------
 
@@ -360,10 +368,13 @@ class CommandDecided(FirstEvent):
     fingerprint: bytes
     name: str
     """`open_account`, `change_account`, `freeze_account`, `unfreeze_account`, `close_account`,
-    `capture_payment`, `void_payment`, `cancel_payment`, `open_payment_request`,
-    `change_payment_request`, `cancel_payment_request`, `pay_payment_request`."""
+    `capture_payment`, `void_payment`, `cancel_payment`, `confirm_payment`, `decline_payment`,
+    `open_payment_request`, `change_payment_request`, `cancel_payment_request`,
+    `pay_payment_request`, `issue_pay_code`, `register_device`, `bring_device_online`,
+    `revoke_device`."""
     account: str | None
-    """None where it is about a payment; that which a payment request credits."""
+    """None where it is about a payment; that which a payment request credits, and that which a pay
+    code or device debits."""
     outcome: Literal["accepted", "refused"]
     refusal: dict[str, Any] | None
     account_after: dict[str, Any] | None
@@ -372,3 +383,7 @@ class CommandDecided(FirstEvent):
     """The payment it is about."""
     payment_request: UUID | None = None
     """The payment request it is about; None where it was refused to open one."""
+    pay_code: UUID | None = None
+    """The pay code that it made."""
+    device: UUID | None = None
+    """The device it is about."""

@@ -28,11 +28,20 @@ class PaymentOrder:
     refund_of: UUID | None = None
     payment_request: UUID | None = None
     """The one that it pays."""
+    paid_by: UUID | None = None
+    """The pay code or device that named the payer, once it has."""
+    confirm_timeout_s: int | None = None
+    """How long the payer may take to confirm it; None: there is nothing to confirm."""
 
     @property
     def accounts(self) -> set[str]:
         """Every account that it moves money of."""
-        return {name for posting in self.postings for name in posting[:2]}
+        return {name for posting in self.postings for name in posting[:2] if name}
+
+    @property
+    def holds(self) -> bool:
+        """Whether its money is held first."""
+        return self.mode == "hold" or self.confirm_timeout_s is not None
 
     def found(self, postings: tuple[Posting, ...]) -> PaymentOrder:
         """With its amounts."""

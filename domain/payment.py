@@ -9,6 +9,7 @@ from uuid import UUID
 from eventsourcing.utils import register_topic
 
 from domain.aggregate import Subject, event_with
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     Actor,
     LedgerEvent,
@@ -25,10 +26,18 @@ from domain.events import (
     Posting,
 )
 from domain.order import PaymentOrder
-from domain.refusals import HoldExpired
+from domain.refusals import HoldExpired, PaymentNotPending
 from domain.transitions import REFUSALS, TRANSITIONS, State, Step
 
-PaymentStep = PaymentCaptured | PaymentVoided | PaymentExpired | PaymentRefunded | PaymentCanceled
+PaymentStep = (
+    PaymentCaptured
+    | PaymentVoided
+    | PaymentExpired
+    | PaymentRefunded
+    | PaymentCanceled
+    | PaymentConfirmed
+    | PaymentDeclined
+)
 
 
 class Payment(Subject):
@@ -49,6 +58,7 @@ class Payment(Subject):
     booked_on: date
     """The day (UTC) it is booked, where no value date was sent."""
     expires_at: datetime | None
+    """Of what is held: for a capture, or for the payer to confirm."""
     execute_at: datetime | None
     refund_of: UUID | None
     payment_request: UUID | None
@@ -103,27 +113,18 @@ class Payment(Subject):
         if (state, step) in TRANSITIONS and not (step == "cancel" and self.is_due(now)):
             return
         expired = self.expired or self.is_due(now)
-        if step in ("capture", "void") and self.expires_at and expired:
+        if step in ("capture", "void") and self.hold_expires_at and expired:
             raise HoldExpired
+        if step == "cancel" and self.confirm_expires_at:
+            raise PaymentNotPending
         raise REFUSALS[step]
-
-    def trigger(
-        self,
-        event_class: type[LedgerEvent],
-        command: UUID,
-        actor: Actor,
-        now: datetime,
-        **fields: Any,
-    ) -> None:
-        """Records a step that has been decided."""
-        self.trigger_event(event_class, timestamp=now, command=command, actor=actor, **fields)
 
     # Derived --------------------------------------------------------------------------
 
     @property
     def accounts(self) -> set[str]:
         """Every account that it moves money of."""
-        return {name for posting in self.postings for name in posting[:2]}
+        return {name for posting in self.postings for name in posting[:2] if name}
 
     @property
     def concerned(self) -> set[str]:
@@ -134,18 +135,28 @@ class Payment(Subject):
     @property
     def waits(self) -> bool:
         """Whether something is to come by itself: its deadline, or its time."""
-        return self.state in ("held", "scheduled")
+        return self.state in ("held", "scheduled", "pending_confirmation")
 
     def is_due(self, now: datetime) -> bool:
         """Whether that has come, that very microsecond included."""
-        at = self.expires_at if self.state == "held" else self.execute_at
+        at = self.execute_at if self.state == "scheduled" else self.expires_at
         return self.waits and at is not None and at <= now
 
     def state_at(self, now: datetime) -> State:
-        """Its state, a hold that is past its deadline as what it is: swept or not."""
-        if self.state == "held" and self.is_due(now):
+        """Its state, what is held past its deadline as what it is: swept or not."""
+        if self.state != "scheduled" and self.is_due(now):
             return "settled" if any(self.captured) else "expired"
         return self.state
+
+    @property
+    def hold_expires_at(self) -> datetime | None:
+        """The deadline of a hold."""
+        return self.expires_at if self.mode == "hold" else None
+
+    @property
+    def confirm_expires_at(self) -> datetime | None:
+        """Until when the payer can confirm it, or could; None of one that nobody had to."""
+        return None if self.mode == "hold" else self.expires_at
 
     @property
     def left(self) -> tuple[int, ...]:
@@ -182,6 +193,11 @@ class Payment(Subject):
                 self.refunded = _sums(self.refunded, event.amounts)
             case PaymentCanceled():
                 self.state = "canceled"
+            case PaymentConfirmed():
+                self.captured = event.amounts
+                self.state = "settled"
+            case PaymentDeclined():
+                self.state = "declined"
             case _:
                 assert_never(event)
 
@@ -208,6 +224,9 @@ class Payment(Subject):
             case PaymentHeld():
                 self.state = "held"
                 self.expires_at = event.expires_at
+            case PaymentPending():
+                self.state = "pending_confirmation"
+                self.expires_at = event.expires_at
             case PaymentScheduled():
                 self.state = "scheduled"
                 self.execute_at = event.execute_at
@@ -226,20 +245,27 @@ def account_events(event: LedgerEvent) -> int:
     """How many events of accounts follow a payment's own one, of the same command: two a posting,
     where there is an amount."""
     match event:
-        case PaymentSettled() | PaymentHeld():
+        case PaymentSettled() | PaymentHeld() | PaymentPending():
             return 2 * len(event.postings)
         case PaymentCaptured():
             return 2 * sum(amount > 0 for amount in event.amounts + event.released)
-        case PaymentVoided() | PaymentExpired():
+        case PaymentConfirmed():
+            return 2 * len(event.amounts)
+        case PaymentVoided() | PaymentExpired() | PaymentDeclined():
             return 2 * sum(amount > 0 for amount in event.released)
+        case PaymentCanceled():
+            return 2 * len(event.released or ())
         case _:
             return 0
 
 
-def elsewhere(event: PaymentSettled) -> int:
+def elsewhere(event: PaymentSettled | PaymentPending) -> int:
     """How many events of other streams come last in its command: what a refund tells its original,
-    and a payment request that it is paid."""
-    return (event.refund_of is not None) + (event.payment_request is not None)
+    a payment request that it is paid, and a code that it was used."""
+    links: tuple[UUID | None, ...] = (event.paid_by,)
+    if isinstance(event, PaymentSettled):
+        links += (event.refund_of, event.payment_request)
+    return sum(link is not None for link in links)
 
 
 def _told(order: PaymentOrder) -> dict[str, Any]:

@@ -5,12 +5,13 @@
     │   ├── NotFound, AccountExists, AccountNotEmpty
     │   ├── IdempotencyKeyReused
     │   ├── ValueDateOutOfRange, ExecuteAtOutOfRange, AmountOfSeveralPostings
-    │   └── NothingDue
+    │   └── NothingDue, TooManyAttempts
     └── Refused            recorded as an event; the same key gets the same refusal for ever
         ├── RequestCanceled, RequestPaid, RequestExpired, RevisionChanged
         ├── AmountRequired, AmountFixed
+        ├── PayCodeInvalid, PayCodeExceeded, DeviceRevoked
         ├── PaymentNotHeld, HoldExpired, CaptureExceedsHold
-        ├── PaymentNotRefundable, RefundExceedsPayment, PaymentNotCancelable
+        ├── PaymentNotRefundable, RefundExceedsPayment, PaymentNotCancelable, PaymentNotPending
         ├── SameAccount, AccountUnknown, AccountClosed, AccountFrozen, CurrencyMismatch
         ├── ConditionFailed
         ├── NothingAvailable, InsufficientFunds, MaxBalanceExceeded, BalanceOverflow
@@ -118,6 +119,32 @@ class AmountFixed(Refused):
     detail = "The payment request has an amount of its own; leave amount out, with a new key."
 
 
+class TooManyAttempts(Undecided):
+    """`retry_after_s` says when an attempt fits again, in whole seconds."""
+
+    code = "too_many_attempts"
+    detail = "Too many codes were wrong; nothing was decided, wait Retry-After seconds."
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
+class PayCodeInvalid(Refused):
+    code = "pay_code_invalid"
+    detail = "This code can't be used, or no more; have the payer show a new one."
+
+
+class PayCodeExceeded(Refused):
+    code = "pay_code_exceeded"
+    detail = "The amount is more than the payer's code allows; have a new one made for it."
+
+
+class DeviceRevoked(Refused):
+    code = "device_revoked"
+    detail = "The device was revoked for good; register it anew."
+
+
 class PaymentNotHeld(Refused):
     code = "payment_not_held"
     detail = "Only a payment that is held can be captured or voided; see its state."
@@ -146,6 +173,11 @@ class RefundExceedsPayment(Refused):
 class PaymentNotCancelable(Refused):
     code = "payment_not_cancelable"
     detail = "Only a scheduled payment can be canceled, and only before its time; see its state."
+
+
+class PaymentNotPending(Refused):
+    code = "payment_not_pending"
+    detail = "The payment does not wait for a confirmation, or no more; see its state."
 
 
 class SameAccount(Refused):
@@ -212,12 +244,16 @@ REFUSED: Final[dict[str, type[Refused]]] = {
         RevisionChanged,
         AmountRequired,
         AmountFixed,
+        PayCodeInvalid,
+        PayCodeExceeded,
+        DeviceRevoked,
         PaymentNotHeld,
         HoldExpired,
         CaptureExceedsHold,
         PaymentNotRefundable,
         RefundExceedsPayment,
         PaymentNotCancelable,
+        PaymentNotPending,
         SameAccount,
         AccountUnknown,
         AccountClosed,

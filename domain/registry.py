@@ -4,6 +4,15 @@ from typing import Final
 
 from eventsourcing.utils import register_topic
 
+from domain.code_events import (
+    DeviceOnline,
+    DeviceRegistered,
+    DeviceRevoked,
+    PayCodeExpired,
+    PayCodeIssued,
+    PayCodeUsed,
+)
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -60,6 +69,15 @@ EVENTS: Final[dict[str, type[LedgerEvent]]] = {
         PaymentRequestPaid,
         PaymentRequestCanceled,
         PaymentRequestExpired,
+        PaymentPending,
+        PaymentConfirmed,
+        PaymentDeclined,
+        PayCodeIssued,
+        PayCodeUsed,
+        PayCodeExpired,
+        DeviceRegistered,
+        DeviceOnline,
+        DeviceRevoked,
         CommandDecided,
     )
 }

@@ -5,17 +5,38 @@ from typing import Final, Literal
 from domain.refusals import (
     PaymentNotCancelable,
     PaymentNotHeld,
+    PaymentNotPending,
     PaymentNotRefundable,
     Refused,
 )
 
-State = Literal["held", "settled", "voided", "expired", "scheduled", "canceled", "refused"]
+State = Literal[
+    "held",
+    "settled",
+    "voided",
+    "expired",
+    "scheduled",
+    "canceled",
+    "refused",
+    "pending_confirmation",
+    "declined",
+]
 Step = Literal[
-    "settle", "hold", "schedule", "capture", "void", "expire", "execute", "cancel", "refund"
+    "settle",
+    "hold",
+    "schedule",
+    "capture",
+    "void",
+    "expire",
+    "execute",
+    "cancel",
+    "refund",
+    "confirm",
+    "decline",
 ]
 
 TRANSITIONS: Final[dict[tuple[State | None, Step], frozenset[State]]] = {
-    (None, "settle"): frozenset({"settled", "refused"}),
+    (None, "settle"): frozenset({"settled", "refused", "pending_confirmation"}),
     (None, "hold"): frozenset({"held", "refused"}),
     (None, "schedule"): frozenset({"scheduled", "refused"}),
     ("held", "capture"): frozenset({"held", "settled"}),
@@ -23,6 +44,10 @@ TRANSITIONS: Final[dict[tuple[State | None, Step], frozenset[State]]] = {
     ("held", "expire"): frozenset({"expired", "settled"}),
     ("scheduled", "execute"): frozenset({"settled", "refused"}),
     ("scheduled", "cancel"): frozenset({"canceled"}),
+    ("pending_confirmation", "confirm"): frozenset({"settled"}),
+    ("pending_confirmation", "decline"): frozenset({"declined"}),
+    ("pending_confirmation", "cancel"): frozenset({"canceled"}),
+    ("pending_confirmation", "expire"): frozenset({"expired"}),
     ("settled", "refund"): frozenset({"settled"}),
 }
 """By state and step: the states that the payment may be in after it. None: there is none yet.
@@ -36,6 +61,9 @@ REFUSALS: Final[dict[Step, type[Refused]]] = {
     "void": PaymentNotHeld,
     "cancel": PaymentNotCancelable,
     "refund": PaymentNotRefundable,
+    "confirm": PaymentNotPending,
+    "decline": PaymentNotPending,
 }
-"""What a client is told where its step isn't in the table; `hold_expired` where a deadline has
-passed. The ledger's own steps, `expire` and `execute`, do nothing then."""
+"""What a client is told where its step isn't in the table; `hold_expired` where a hold's deadline
+has passed, `payment_not_pending` for a cancel of what was to be confirmed. The ledger's own steps,
+`expire` and `execute`, do nothing then."""

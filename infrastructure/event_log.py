@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from application.answers import Recorded, record_length
+from domain.code_events import PayCodeIssued
 from domain.events import PaymentDecided
 from domain.payment import account_events
 from infrastructure.mapper import EventMapper
@@ -68,6 +69,11 @@ class EventLog:
             stream,
         )
         return await self.whole_from(int(last)) if last else 0
+
+    async def pay_code_is_live(self, stream: UUID, now: datetime) -> bool:
+        """Whether the pay code of that stream can still be used."""
+        found = [each.event for each in await self._select("stream = %s", stream)]
+        return len(found) == 1 and isinstance(found[0], PayCodeIssued) and found[0].expires_at > now
 
     async def whole_until(self, position: int) -> int:
         """The last position up to this one at which no payment is half made.

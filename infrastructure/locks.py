@@ -15,5 +15,8 @@ WRITER_TURN_LOCK: Final = 1_952_541_802
 MIGRATION_LOCK: Final = 1_952_541_803
 """Held while migrating: two processes may start at once."""
 
+ATTEMPTS_LOCK: Final = 1_952_541_805
+"""Held by `tally.count_attempt` until its transaction ends: attempts are counted one by one."""
+
 SWEEPER_LOCK: Final = 1_952_541_804
 """Held for a session by the process that looks for what is due."""

@@ -13,6 +13,9 @@ from psycopg.rows import tuple_row
 
 from infrastructure.cannot_start import CannotStart
 
+KeyHashes = Callable[[str], tuple[bytes, ...]]
+"""The hashes under which an API key may be stored: by the secret, then by the one before."""
+
 
 class Secrets(NamedTuple):
     """The server secret, and the one before while it is being changed."""
@@ -20,14 +23,17 @@ class Secrets(NamedTuple):
     current: str
     previous: str | None
 
+    @property
+    def live(self) -> tuple[str, ...]:
+        """The present one first."""
+        return (self.current,) if self.previous is None else (self.current, self.previous)
+
+    def hashes(self) -> KeyHashes:
+        return key_hashes(*self)
+
     def derived(self, purpose: str) -> tuple[bytes, ...]:
         """Keys of 32 bytes for that purpose alone: of the secret, then of the one before."""
-        live = (self.current,) if self.previous is None else (self.current, self.previous)
-        return tuple(_keyed(secret, f"tallystick {purpose}".encode()) for secret in live)
-
-
-KeyHashes = Callable[[str], tuple[bytes, ...]]
-"""The hashes under which an API key may be stored: by the secret, then by the one before."""
+        return tuple(_keyed(secret, f"tallystick {purpose}".encode()) for secret in self.live)
 
 
 class SecretMismatch(CannotStart):
@@ -40,8 +46,8 @@ def key_hash(secret: str, api_key: str) -> bytes:
 
 
 def key_hashes(current: str, previous: str | None) -> KeyHashes:
-    secrets = (current,) if previous is None else (current, previous)
-    return lambda api_key: tuple(key_hash(secret, api_key) for secret in secrets)
+    live = Secrets(current, previous).live
+    return lambda api_key: tuple(key_hash(secret, api_key) for secret in live)
 
 
 def accept_secret(conn: Connection[Any], current: str, previous: str | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infrastructure.cannot_start import CannotStart
@@ -22,6 +22,7 @@ OTHERS: Final = frozenset({"TALLY_KEY", "TALLY_ADMIN_KEY"})
 _TESTS: Final = "TALLY_TEST_"
 
 Secret = Annotated[SecretStr, Field(min_length=16)]
+CodePrefix = Annotated[str, Field(pattern=r"^[0-9]{4}$")]
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +78,18 @@ class Settings(BaseSettings):
 
     qr_mcc: Annotated[str, Field(pattern=r"^[0-9]{4}$")] = "0000"
     """What kind of shops are in our QR codes: a merchant category code, ISO 18245."""
+
+    pay_code_prefix: CodePrefix = "9700"
+    """First four digits of the pay codes that this ledger issues."""
+
+    device_prefix: CodePrefix = "9701"
+    """First four digits of the codes that devices make offline; another than the pay codes'."""
+
+    attempts_per_caller: Annotated[int, Field(ge=1)] = 100
+    """Codes that were never issued, which a caller may try within a minute."""
+
+    attempts_per_account: Annotated[int, Field(ge=1)] = 10
+    """The same, for one account that is to be credited."""
 
     cache_accounts: Annotated[int, Field(ge=1)] = 100_000
     """Accounts that the writer keeps in memory, about 1 KB each."""
@@ -143,6 +156,13 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Of the JSON lines on stderr."""
+
+    @field_validator("device_prefix")
+    @classmethod
+    def _another_prefix(cls, value: str, given: ValidationInfo) -> str:
+        if value == given.data.get("pay_code_prefix"):
+            raise ValueError("must be another than TALLY_PAY_CODE_PREFIX")
+        return value
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

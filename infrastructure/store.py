@@ -7,7 +7,7 @@ that vanishes inside its transaction blocks every writer; `tally.append` replace
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, cast
@@ -34,6 +34,7 @@ from eventsourcing.utils import Environment
 from psycopg import Connection
 from psycopg.rows import DictRow, dict_row, tuple_row
 
+from application.attempts import Attempt, AttemptLimits
 from application.ports import EndMoved, Fetched, StorageFull, StoredSnapshot
 from domain.account import Account
 from infrastructure.arrays import byte_strings, integers, texts, uuids
@@ -94,6 +95,13 @@ _FETCH = f"""
     WHERE first.stream = ANY(%(subjects)s) AND first.version = 1
         AND first.type NOT LIKE ALL (ARRAY['tally.account.%%', 'tally.command.%%'])
 """
+
+_ATTEMPTS = """
+    SELECT command, fingerprint, caller, account, at FROM tally.attempts
+    WHERE (caller = ANY(%s) OR account = ANY(%s)) AND at > %s
+"""
+
+_COUNT_ATTEMPT = "SELECT tally.count_attempt(%s, %s, %s, %s, %s, %s, %s::integer, %s::integer)"
 
 _LOAD_SNAPSHOT = """
     SELECT stream, version, state_version, position, state FROM tally.snapshots
@@ -223,6 +231,14 @@ class LedgerRecorder(PostgresApplicationRecorder):
                     loaded[row[1]] = loaded.get(row[1], 0) + 1
         unread = [stream for stream, count in loaded.items() if count > MAX_LOADED_EVENTS]
         return Fetched(end, recorded_at, of_keys, snapshots, of_streams, unread)
+
+    def attempts(
+        self, callers: Collection[str], accounts: Collection[str], since: datetime
+    ) -> Iterable[Attempt]:
+        return [Attempt(*row) for row in self._rows(_ATTEMPTS, ([*callers], [*accounts], since))]
+
+    def count_attempt(self, attempt: Attempt, since: datetime, limits: AttemptLimits) -> bool:
+        return bool(self._rows(_COUNT_ATTEMPT, (*attempt, since, *limits))[0][0])
 
     def read(self, first: int, last: int) -> Sequence[Notification]:
         return [_recorded(row) for row in self._rows(_READ, (first, last))]

@@ -66,16 +66,25 @@ PROJECTIONS: Final[dict[str, Projection]] = {
                 "payments_before",
                 "payments_requests",
                 "payments_requests_before",
+                "payments_pay_codes",
+                "payments_devices",
+                "payments_devices_history",
+                "payments_carriers",
+                "payments_carriers_ahead",
             ),
             apply=apply_payments,
             before=keep_payments_before,
             # Of what no later event changes: the two may stand beyond the position apart.
-            summary="SELECT p.*, r.* FROM ("
+            summary="SELECT p.*, r.*, c.*, d.* FROM ("
             "SELECT count(*), sum(created_position), count(expires_at), count(execute_at),"
             " count(refund_of), count(payment_request) FROM tally_read.payments{g}"
             " WHERE created_position <= %(position)s) p, ("
             "SELECT count(*), sum(created_position), count(reference)"
-            " FROM tally_read.payments_requests{g} WHERE created_position <= %(position)s) r",
+            " FROM tally_read.payments_requests{g} WHERE created_position <= %(position)s) r, ("
+            "SELECT count(*), sum(max_amount), sum(issued_position)"
+            " FROM tally_read.payments_pay_codes{g} WHERE issued_position <= %(position)s) c, ("
+            "SELECT count(*), sum(offline_spent), sum(position)"
+            " FROM tally_read.payments_devices_history{g} WHERE position <= %(position)s) d",
         ),
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -42,17 +42,11 @@ class Proof(msgspec.Struct, kw_only=True):
 class Books:
     """Of one store: adds up what the answers say."""
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, start: int) -> None:
         """`start` is the end of the store before."""
         self._start = start
         self._answered = 0
         self._others: Counter[str] = Counter()
-
-    def copy(self) -> Self:
-        """For a copy of the store."""
-        made = type(self)(self._start)
-        made._answered, made._others = self._answered, self._others.copy()
-        return made
 
     def answered(self, crews: Iterable[Done]) -> None:
         for crew in crews:

@@ -1,4 +1,5 @@
-"""How much of the processors each part takes, from /proc; nothing where there is none."""
+"""How much of the processors and of the memory each part takes, from /proc; nothing where there is
+none."""
 
 from __future__ import annotations
 
@@ -28,6 +29,16 @@ class Processes:
         if self._postgres is not None:
             used["postgres"] = _with_children_s(self._postgres)
         return used
+
+    def memory_mb(self) -> dict[str, float]:
+        """What each part has in memory now; not PostgreSQL, which shares most of its own."""
+        found = {}
+        for name, pid in self._parts.items():
+            status = _PROC / str(pid) / "status"
+            kb = status.read_text().partition("VmRSS:")[2].split() if status.exists() else []
+            if kb:
+                found[name] = int(kb[0]) / 1024
+        return found
 
 
 def shares(

@@ -7,6 +7,8 @@ from typing import Final
 import msgspec
 
 LINES: Final = 1_000
+HOT: Final = "hot"
+"""Ends the name of the account that `hot` pays to."""
 
 
 class Crew(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ IN_MEMORY: Final = ("tmpfs", "ramfs")
 def machine() -> dict[str, str | int]:
     return {
         "processors": os.cpu_count() or 1,
-        "system": platform.platform(terse=True),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
 

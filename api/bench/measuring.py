@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -107,10 +107,6 @@ class Bench:
                 raise CannotRun(f"the read models are not at {end} yet: {status['projections']}")
             time.sleep(0.02)
 
-    def end(self) -> int:
-        """Of the store."""
-        return int(ask(self._product, "/v1/status")["end"])
-
     def _load(self, crews: Sequence[Crew], warm_s: float, seconds: float) -> Measured:
         does = {crew.does for crew in crews}
         product = self._product
@@ -146,9 +142,18 @@ def ask(product: Product, path: str) -> Any:
 
 def loaded(job: Job, processes: Processes) -> Measured:
     """Does a job in a process of its own. Raises CannotRun where it breaks off."""
-    with subprocess.Popen(  # noqa: S603 (ourselves)
-        _PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
-    ) as load:
+    with ExitStack() as stack:
+        load = stack.enter_context(
+            subprocess.Popen(  # noqa: S603 (ourselves)
+                _PROGRAM,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment(),
+                # Out of reach of a Ctrl-C, which is for us: then we end it.
+                start_new_session=True,
+            )
+        )
+        stack.callback(load.kill)
         assert load.stdin is not None
         assert load.stdout is not None
         load.stdin.write(msgspec.json.encode(job))
@@ -159,8 +164,9 @@ def loaded(job: Job, processes: Processes) -> Measured:
         took_s = time.perf_counter() - began
         after = processes.used_s(load=load.pid, bench=os.getpid())
         told = load.stdout.read()
+        load.wait()
     if (begun, ended) != (BEGUN, ENDED) or load.returncode:
-        raise CannotRun("the load broke off; the lines above say why")
+        raise CannotRun("the load broke off; what it said, if anything, is above")
     return Measured(
         msgspec.json.decode(told, type=list[Done]),
         shares(before, after, took_s),

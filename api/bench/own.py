@@ -4,10 +4,8 @@ it stores that all begin as copies of one."""
 from __future__ import annotations
 
 import secrets
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from threading import Event
 from typing import NamedTuple
 
@@ -16,15 +14,16 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from api.bench.cpu import Processes
-from api.cli.folder import Folder
+from api.cli.folder import Folder, scratch
 from api.cli.itself import PROGRAM
 from api.cli.listening import listening, url_of
 from api.cli.output import CannotRun, say
 from api.cli.product import Product
 from api.cli.store import app_dsn, environment_of_parts, first_keys, migrated, secrets_of
 from api.cli.up import parts_of, ready
-from api.composition import rebuild_read_model, reconcile_store
+from api.composition import rebuild_read_model, reconcile_store, record
 from api.supervisor import Part, StopSignals, Supervisor
+from application.commands import Command
 from infrastructure.embedded import DATABASE, EmbeddedPostgres
 from infrastructure.reconcile import Report
 from infrastructure.settings import Settings
@@ -49,6 +48,11 @@ class OwnLedger:
         self._secrets = secrets_of(settings)
         migrated(settings, server.owner_dsn)
         first_keys(settings, self.dsn(DATABASE), self._secrets)
+
+    @property
+    def ledger(self) -> str:
+        """Its name."""
+        return self._settings.ledger
 
     def dsn(self, database: str) -> str:
         """Of a store, as the application's role."""
@@ -97,6 +101,11 @@ class OwnLedger:
         with self._supervised([part], dsn, {}) as (_, pids):
             yield self._processes(pids)
 
+    def record(self, dsn: str, commands: Iterable[Command], *, accounts: int) -> Iterator[int]:
+        """Without HTTP, by this process; gives how many commands are recorded so far."""
+        settings = self._settings.model_copy(update={"cache_accounts": accounts})
+        return record(settings, commands, dsn=dsn)
+
     def rebuilt(self, dsn: str, name: str) -> Rebuilt:
         """A read model, by this process."""
         return rebuild_read_model(
@@ -105,6 +114,13 @@ class OwnLedger:
 
     def reconciled(self, dsn: str) -> Report:
         return reconcile_store(self._settings, dsn=dsn, kafka=False, progress=lambda *_: None)
+
+    def size(self, dsn: str) -> int:
+        """Bytes of a store's events on disk, with their indexes."""
+        with psycopg.connect(dsn) as connection:
+            row = connection.execute("SELECT pg_total_relation_size('tally.events')").fetchone()
+        assert row is not None
+        return int(row[0])
 
     @contextmanager
     def _supervised(
@@ -139,10 +155,7 @@ class OwnLedger:
 def own_ledger() -> Iterator[OwnLedger]:
     """Gone with all it holds when the block ends."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-bench-")))
-        # As root, the embedded server runs as another user, who has to get through.
-        folder.chmod(0o711)
-        settings = Settings.load(data=folder / "tally", feed="store")
+        settings = Settings.load(data=stack.enter_context(scratch("bench")), feed="store")
         Folder(settings.data).make()
         signals = stack.enter_context(StopSignals())
         server = stack.enter_context(EmbeddedPostgres(settings.data))

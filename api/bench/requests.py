@@ -12,7 +12,7 @@ from itertools import chain, count, islice
 from typing import Final
 from urllib.parse import urlsplit
 
-from api.bench.jobs import Job
+from api.bench.jobs import HOT, Job
 
 Script = Generator[bytes, bytes, None]
 
@@ -48,7 +48,7 @@ class Requests:
         body = '{{"id":"{}{}","currency":"EUR","overdraft_limit":null}}'
         return _shared(
             self._command(head, body.format(self._job.prefix, name).encode())
-            for name in chain(range(self._job.accounts), ["hot"])
+            for name in chain(range(self._job.accounts), [HOT])
         )
 
     def spread(self) -> Callable[[], Script]:
@@ -59,7 +59,7 @@ class Requests:
     def hot(self) -> Callable[[], Script]:
         """Payments from random accounts to the one hot one."""
         head = self._post("/v1/payments")
-        return self._encoded(self._command(head, self._payment("hot")) for _ in count())
+        return self._encoded(self._command(head, self._payment(HOT)) for _ in count())
 
     def bulk(self) -> Callable[[], Script]:
         """Bodies of many payments between random accounts."""

@@ -57,6 +57,17 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.scenario == other.scenario and self.does != other.does
 
 
+class Takes(msgspec.Struct, kw_only=True):
+    """What a store takes, and the product on it."""
+
+    start_s: float
+    """Until a command is answered; the median of the rounds."""
+    memory_mb: dict[str, float]
+    """By process, when all was measured."""
+    event_bytes: float
+    """Of an event on disk, with its indexes."""
+
+
 class Results(msgspec.Struct, kw_only=True):
     """`tally bench --out FILE`; rates are per second."""
 
@@ -66,13 +77,16 @@ class Results(msgspec.Struct, kw_only=True):
     seconds: float
     rounds: int
     accounts: int
+    events: int
+    """That the store held before."""
     pgbench: dict[str, float]
     """Transactions/s by number of clients; the median."""
     T: float | None
     """The better of them: what everything is a ratio of."""
     rows: list[Row]
+    takes: dict[str, Takes]
     books: dict[str, Proof]
-    """By setup."""
+    """Both by setup."""
 
     @property
     def good(self) -> bool:
@@ -165,12 +179,12 @@ def tables(results: Results) -> Iterator[Table]:
                 _told(row.ratio, 2),
                 _told(row.p50_ms, 1),
                 _told(row.p99_ms, 1),
-                *(_told(share, 2) for share in _by_part(row.cpu).values()),
+                *(_told(share, 2) for share in by_part(row.cpu).values()),
             )
         yield made
 
 
-def _by_part(cpu: Mapping[str, float]) -> dict[str, float | None]:
+def by_part(cpu: Mapping[str, float]) -> dict[str, float | None]:
     """In few columns: workers may be several processes, and the load is ours with its helper."""
     found: dict[str, float | None] = dict.fromkeys(_PARTS)
     for name, share in cpu.items():

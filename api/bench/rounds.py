@@ -5,24 +5,27 @@ from __future__ import annotations
 
 import secrets
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Final, NamedTuple
 
 from api.bench.books import Books, Proof
 from api.bench.cpu import Processes
+from api.bench.filling import EVENTS_A_PAYMENT, commands
 from api.bench.machine import file_system, machine
 from api.bench.measuring import Bench, Measured, ask
 from api.bench.own import OwnLedger, Running, own_ledger
 from api.bench.pgbench import Pgbench
 from api.bench.replays import PAYMENTS_AN_ACCOUNT, rebuilt, replayed
-from api.bench.results import Results, Row, rows_of
+from api.bench.results import Results, Row, Takes, rows_of
 from api.bench.scenarios import REBUILD, REPLAY, Case, Setup, cases
 from api.cli.product import Product
 from api.composition import clock
+from api.openapi import product_version
 from domain.times import time_text
 from infrastructure.embedded import DATABASE
+from projections.registry import PROJECTIONS
 
 CLIENTS: Final = (8, 32)
 """Of pgbench: on a small machine it does best with one of them."""
@@ -41,6 +44,8 @@ class Plan(NamedTuple):
     rounds: int
     connections: int
     accounts: int
+    events: int
+    """Of payments, that the store holds before."""
 
     @property
     def cases(self) -> list[Case]:
@@ -54,7 +59,8 @@ class Plan(NamedTuple):
     def steps(self) -> int:
         """How often a Step is told something."""
         compared = len(CLIENTS) if self.pgbench else 0
-        return 3 + self.rounds * (compared + len(self.cases)) + self.reads_again
+        before = 1 if Setup.GIVEN in self.setups else 2 + len(PROJECTIONS)
+        return before + self.rounds * (compared + len(self.cases)) + self.reads_again + 1
 
 
 class _Found:
@@ -64,6 +70,9 @@ class _Found:
         self.measured: dict[Case, list[Measured]] = defaultdict(list)
         self.pgbench: dict[int, list[float]] = defaultdict(list)
         self.again: list[Row] = []
+        self.starts_s: dict[str, list[float]] = defaultdict(list)
+        self.memory_mb: dict[str, dict[str, float]] = {}
+        self.event_bytes: dict[str, float] = {}
         self.books: dict[str, Proof] = {}
 
     @property
@@ -72,12 +81,13 @@ class _Found:
 
     def results(self, plan: Plan, on: dict[str, str | int]) -> Results:
         return Results(
-            version=version("tallystick"),
+            version=product_version(),
             at=time_text(clock()),
             machine=on,
             seconds=plan.seconds,
             rounds=plan.rounds,
             accounts=plan.accounts,
+            events=plan.events,
             pgbench={str(n): statistics.median(rates) for n, rates in self.pgbench.items()},
             T=self.reference,
             rows=[
@@ -86,6 +96,14 @@ class _Found:
                 for row in rows_of(case, self.measured[case], self.reference)
             ]
             + self.again,
+            takes={
+                name: Takes(
+                    start_s=statistics.median(self.starts_s[name]),
+                    memory_mb=memory_mb,
+                    event_bytes=self.event_bytes[name],
+                )
+                for name, memory_mb in self.memory_mb.items()
+            },
             books=self.books,
         )
 
@@ -120,21 +138,27 @@ class _OwnRun:
         self._own = own
         self._plan = plan
         self._step = step
-        self._opened = Books()
+        self._filled = 0
         self._stores: dict[Setup, _Store] = {}
         self._others: list[_Store] = []
         self._pgbench: Pgbench | None = None
 
     def prepare(self) -> None:
-        """Opens the accounts in the first store, then copies it for each setup.
+        """Fills the first store, then copies it for each setup.
 
         The read models are there; where no worker runs they stay where they are.
         """
-        self._begin("accounts are opened")
-        with self._own.running(self._own.dsn(DATABASE), workers=True) as running:
-            bench = self._bench(running, self._opened)
-            bench.open_accounts()
-            bench.caught_up_s()
+        plan, dsn = self._plan, self._own.dsn(DATABASE)
+        payments = plan.events // EVENTS_A_PAYMENT
+        filling = commands(
+            ledger=self._own.ledger, prefix=_PREFIX, accounts=plan.accounts, payments=payments
+        )
+        self._begin("a store is filled")
+        for _ in self._own.record(dsn, filling, accounts=plan.accounts + 1):
+            self._own.check_on()
+        for name in PROJECTIONS:
+            self._begin(f"a store is filled: {name}")
+            self._filled = self._own.rebuilt(dsn, name).position
         self._begin("stores are copied")
         used = {case.setup for case in self._plan.cases}
         self._stores = {each: self._copied(each) for each in self._plan.setups if each in used}
@@ -149,15 +173,18 @@ class _OwnRun:
                 rate = self._pgbench.rate(clients=clients, seconds=self._plan.seconds).rate
                 self.found.pgbench[clients].append(rate)
         for setup, store in self._stores.items():
+            began = time.perf_counter()
             with self._own.running(
                 store.dsn, workers=setup is Setup.WORKERS, settings=_SETTINGS.get(setup)
             ) as running:
+                self.found.starts_s[store.name].append(time.perf_counter() - began)
                 bench = self._bench(running, store.books)
                 bench.warm_up()
                 for case in self._plan.cases:
                     if case.setup is setup:
                         self._begin(f"{number}. round: {case.scenario}, {setup}")
                         self.found.measured[case].append(bench.measure(case, dsn=store.dsn))
+                self.found.memory_mb[store.name] = running.processes.memory_mb()
 
     def read_again(self) -> None:
         self._begin("events are read again")
@@ -175,6 +202,7 @@ class _OwnRun:
         self._begin("the books are proved")
         for store in (*self._stores.values(), *self._others):
             report = self._own.reconciled(store.dsn)
+            self.found.event_bytes[store.name] = self._own.size(store.dsn) / report.end
             self.found.books[store.name] = store.books.proved(
                 report.end, sums=report.sums, differences=report.differences
             )
@@ -185,7 +213,7 @@ class _OwnRun:
 
     def _copied(self, name: str) -> _Store:
         dsn = self._own.dsn(self._own.database(like=DATABASE))
-        return _Store(name, dsn, self._opened.copy())
+        return _Store(name, dsn, Books(self._filled))
 
     def _bench(self, running: Running, books: Books) -> Bench:
         return _bench(self._plan, *running, books, _PREFIX)

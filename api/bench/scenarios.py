@@ -54,7 +54,7 @@ _PLANS: Final[dict[str, _Plan]] = {
         ((Setup.ALONE, Setup.ONE_COMMIT), (_crew("spread", FEW),)),
     ],
     "single hot": lambda most: [(_COMPARED, (_crew("hot", most),))],
-    "ladder": lambda _: [((Setup.WORKERS,), (_crew("spread", each),)) for each in LADDER],
+    "ladder": lambda _: [(_EACH, (_crew("spread", each),)) for each in LADDER],
     "holds": lambda most: [(_EACH, (_crew("holds", most),))],
     "bulk": lambda _: [(_EACH, (_crew("bulk", _BULKS),))],
     "bulk mixed with singles": lambda most: [

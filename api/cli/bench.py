@@ -49,6 +49,14 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="Their median is told.")] = 3,
     connections: Annotated[int, typer.Option(min=1, max=1000)] = 64,
     accounts: Annotated[int, typer.Option(min=2, max=1_000_000)] = 10_000,
+    events: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=100_000_000,
+            help="Of payments that its own store holds before. A million takes minutes.",
+        ),
+    ] = 0,
     out_file: Annotated[
         Path | None,
         typer.Option("--out", dir_okay=False, help="Writes the results there, as JSON."),
@@ -84,6 +92,7 @@ def bench(
         rounds=rounds,
         connections=connections,
         accounts=accounts,
+        events=events,
     )
     with steps_bar(plan.steps) as step:
         if url is None:

@@ -2,7 +2,6 @@
 
 import secrets
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +14,7 @@ import uvloop
 from rich.panel import Panel
 
 from api.cli.client import Client, connected
+from api.cli.folder import scratch
 from api.cli.importing.sending import Outcome, Sender
 from api.cli.itself import PROGRAM, environment
 from api.cli.output import AsJson, CannotRun, answer_is_no, err, out, print_json, table
@@ -121,10 +121,7 @@ async def _read(client: Client, town: Town) -> dict[str, Any]:
 @contextmanager
 def _scratch_product() -> Iterator[Path]:
     """A product on a folder of its own, as long as the block runs."""
-    with tempfile.TemporaryDirectory(prefix="tally-demo-") as folder:
-        # As root, the embedded server runs as another user, who has to get through.
-        Path(folder).chmod(0o711)
-        data = Path(folder) / "tally"
+    with scratch("demo") as data:
         up = subprocess.Popen(  # noqa: S603 (ourselves)
             [*PROGRAM, "up", "--json", "--port", "0", "--data", str(data)],
             stdout=subprocess.PIPE,

@@ -12,6 +12,7 @@ DIR/lock          held while `tally up` runs
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,15 @@ from typing import Any
 
 from api.cli.output import CannotRun
 from infrastructure.private_files import kept_secret, try_lock, write_private
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """A place for a folder of `tally up` that is gone with all it holds when the block ends."""
+    with tempfile.TemporaryDirectory(prefix=f"tally-{name}-") as place:
+        # As root, the embedded server runs as another user, who has to get through.
+        Path(place).chmod(0o711)
+        yield Path(place) / "tally"
 
 
 class Folder:

@@ -17,6 +17,7 @@ from api.auth import PAYS
 from api.bulk import (
     Line,
     bulk_refused,
+    command_of,
     decided_in_turn,
     decided_together,
     read_lines,
@@ -75,12 +76,13 @@ async def pay_in_bulk(request: Request) -> Response:
         return StreamingResponse(decided_in_turn(request, lines), media_type=LINES)
     # Beside the loop: to understand 10,000 lines takes long enough for others to notice.
     understood = await asyncio.to_thread(list, lines)
+    commands = [await command_of(request, line, dry_run=dry_run) for line in understood]
     if atomic:
-        for number, line in enumerate(understood):
+        for number, line in enumerate(commands):
             if isinstance(line, Problem):
                 raise bulk_refused(request, number, line)
-    results = await decided_together(request, understood, all_or_none=atomic, dry_run=dry_run)
-    return StreamingResponse(_told(request, understood, results), media_type=LINES)
+    results = await decided_together(request, commands, all_or_none=atomic, dry_run=dry_run)
+    return StreamingResponse(_told(request, commands, results), media_type=LINES)
 
 
 async def _told(

@@ -6,19 +6,22 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import examples, paths
+from api import code_examples, examples, paths
 from api.answer_models import PaymentMade
 from api.auth import PAYS
+from api.code_models import AnyPaymentBody
+from api.codes import asked_payment, payment_command
 from api.commands import carry_out, identity
-from api.models import CaptureBody, EmptyBody, PaymentBody, RefundBody
+from api.models import CaptureBody, EmptyBody, RefundBody
 from api.operations import operation
-from api.orders import order_of
+from api.parts import parts_of
 from api.paths import PaymentIdInPath
-from api.requests import read_body
+from api.requests import read_body, read_members
 from application.commands import (
     CancelPayment,
     CapturePayment,
-    MakePayment,
+    ConfirmPayment,
+    DeclinePayment,
     RefundPayment,
     VoidPayment,
 )
@@ -39,6 +42,8 @@ _NOT_OF_NEW_ONES: Final = (
     "payment_not_refundable",
     "refund_exceeds_payment",
     "payment_not_cancelable",
+    "payment_not_pending",
+    "device_revoked",
 )
 _OF_ACCOUNTS: Final = ("account_closed", "account_frozen")
 _OF_MONEY: Final = (
@@ -57,21 +62,25 @@ _OF_MONEY: Final = (
         description=(
             "A posting moves `amount` minor units from the account it debits to the account it "
             "credits. `mode` hold reserves the money, to be captured or voided before its "
-            "timeout; with `execute_at` the payment is decided then. A refusal is recorded under "
-            "the key, with its `payment_id` and `position`."
+            "timeout; with `execute_at` the payment is decided then. With a `pay_code` that the "
+            "payer showed, it is the code that names the account to debit. A refusal is recorded "
+            "under the key, with its `payment_id` and `position`."
         ),
         allowed=PAYS,
-        body=PaymentBody,
+        body=AnyPaymentBody,
         body_example=examples.PAYMENT,
         status=201,
         answer=PaymentMade,
         example=examples.PAYMENT_MADE,
-        problems=tuple(code for code in REFUSED if code not in _NOT_OF_NEW_ONES),
+        problems=(
+            *(code for code in REFUSED if code not in _NOT_OF_NEW_ONES),
+            "too_many_attempts",
+        ),
     ),
 )
 async def make_payment(request: Request) -> Response:
-    body, meaning = await read_body(request, PaymentBody)
-    command = MakePayment(**identity(request), fingerprint=meaning, order=order_of(body))
+    asked = asked_payment(await read_members(request))
+    command = await payment_command(asked, parts_of(request), **identity(request))
     return await carry_out(request, command, status=201)
 
 
@@ -134,18 +143,65 @@ async def void_payment(request: Request, id: PaymentIdInPath) -> Response:
     "/v1/payments/{id}/cancel",
     **operation(
         "cancelPayment",
-        "Take back a scheduled payment before its time",
+        "Take back a payment that waits for its time, or for its payer",
         allowed=PAYS,
         body=EmptyBody,
         body_example={},
         answer=PaymentMade,
         example=examples.PAYMENT_CANCELED,
-        problems=("not_found", "payment_not_cancelable"),
+        problems=("not_found", "payment_not_cancelable", "payment_not_pending"),
     ),
 )
 async def cancel_payment(request: Request, id: PaymentIdInPath) -> Response:
     _, meaning = await read_body(request, EmptyBody)
     command = CancelPayment(
+        **identity(request), fingerprint=meaning, payment=paths.payment_named(id)
+    )
+    return await carry_out(request, command)
+
+
+@router.post(
+    "/v1/payments/{id}/confirm",
+    **operation(
+        "confirmPayment",
+        "Agree to a payment by code, as its payer",
+        description=(
+            "What is held is booked. The first of confirm, decline, cancel and the deadline "
+            "stands. Which person it is, the client's app knows: any client's key may."
+        ),
+        allowed=PAYS,
+        body=EmptyBody,
+        body_example={},
+        answer=PaymentMade,
+        example=code_examples.PAYMENT_CONFIRMED,
+        problems=("not_found", "payment_not_pending", "account_frozen"),
+    ),
+)
+async def confirm_payment(request: Request, id: PaymentIdInPath) -> Response:
+    _, meaning = await read_body(request, EmptyBody)
+    command = ConfirmPayment(
+        **identity(request), fingerprint=meaning, payment=paths.payment_named(id)
+    )
+    return await carry_out(request, command)
+
+
+@router.post(
+    "/v1/payments/{id}/decline",
+    **operation(
+        "declinePayment",
+        "Don't agree to a payment by code, as its payer",
+        description="What is held is given back. The code is used all the same.",
+        allowed=PAYS,
+        body=EmptyBody,
+        body_example={},
+        answer=PaymentMade,
+        example=code_examples.PAYMENT_DECLINED,
+        problems=("not_found", "payment_not_pending"),
+    ),
+)
+async def decline_payment(request: Request, id: PaymentIdInPath) -> Response:
+    _, meaning = await read_body(request, EmptyBody)
+    command = DeclinePayment(
         **identity(request), fingerprint=meaning, payment=paths.payment_named(id)
     )
     return await carry_out(request, command)

@@ -30,6 +30,8 @@ _ABOUT: Final = {
     "account": "account",
     "payment": "payment",
     "payment_request": "payment request",
+    "pay_code": "pay code, or of the device whose code it was",
+    "device": "device",
     "command": "payment it is about, or of the account",
 }
 """Whose id is the key, by the kind of event."""

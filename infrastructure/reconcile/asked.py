@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from domain.code_events import PayCodeUsed
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -80,7 +81,8 @@ def record(payment: PaymentReplay, name: str) -> Asked:
 def record_of(name: str, *, account: str, **about: UUID) -> Asked:
     """The client's command on what is neither account nor payment, recorded under its key."""
     told = {"name": name, "account": account, "outcome": "accepted", **about}
-    return Asked(CommandDecided, told | dict.fromkeys(("payment", "account_after", "refusal")))
+    others = ("payment", "payment_request", "pay_code", "device", "account_after", "refusal")
+    return Asked(CommandDecided, dict.fromkeys(others) | told)
 
 
 def request_paid(payment: PaymentReplay) -> list[Asked]:
@@ -90,6 +92,15 @@ def request_paid(payment: PaymentReplay) -> list[Asked]:
     amount = payment.postings[0].amount_minor
     told = {"originator_id": payment.payment_request, "payment": payment.id}
     return [Asked(PaymentRequestPaid, {**told, "amount_minor": amount})]
+
+
+def code_use(payment: PaymentReplay) -> list[Asked]:
+    """Where a code named its payer: that it was used."""
+    if payment.paid_by is None:
+        return []
+    amount = payment.postings[0].amount_minor
+    told = {"originator_id": payment.paid_by, "payment": payment.id, "amount_minor": amount}
+    return [Asked(PayCodeUsed, told)]
 
 
 def account_record(event: LedgerEvent) -> Asked:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     AccountHeld,
     AccountReleased,
@@ -36,6 +37,18 @@ Amounts = tuple[int, ...]
 """By posting, in minor units."""
 
 
+_BEFORE: Final[dict[type[PaymentStep], tuple[str, ...]]] = {
+    PaymentCaptured: ("held",),
+    PaymentVoided: ("held",),
+    PaymentExpired: ("held", "pending_confirmation"),
+    PaymentRefunded: ("settled",),
+    PaymentCanceled: ("scheduled", "pending_confirmation"),
+    PaymentConfirmed: ("pending_confirmation",),
+    PaymentDeclined: ("pending_confirmation",),
+}
+"""The states that each step may follow."""
+
+
 @dataclass(slots=True)
 class PaymentReplay:
     id: UUID
@@ -61,6 +74,7 @@ class PaymentReplay:
     expired: bool = False
     refund_of: UUID | None = None
     payment_request: UUID | None = None
+    paid_by: UUID | None = None
     up_to: Amounts = ()
 
     @classmethod
@@ -86,11 +100,12 @@ class PaymentReplay:
 
     @property
     def waits(self) -> bool:
-        return self.state in ("held", "scheduled")
+        return self.state in ("held", "scheduled", "pending_confirmation")
 
     @property
     def accounts(self) -> set[str]:
-        return {name for posting in self.postings for name in (posting.debit, posting.credit)}
+        names = {name for posting in self.postings for name in (posting.debit, posting.credit)}
+        return names - {""}
 
     @property
     def left(self) -> Amounts:
@@ -166,12 +181,20 @@ class PaymentReplay:
             case PaymentSettled():
                 self.state, self.refund_of = "settled", event.refund_of
                 self.payment_request = event.payment_request
+                self.paid_by = event.paid_by
                 self.captured = tuple(posting.amount_minor for posting in event.postings)
                 return [
                     *asked.entries(self, self.captured, event),
                     *asked.refunds(self),
                     *asked.request_paid(self),
+                    *asked.code_use(self),
                 ]
+            case PaymentPending():
+                check(event.expires_at > event.timestamp, "it waits until before it waits")
+                self.state, self.expires_at = "pending_confirmation", event.expires_at
+                self.paid_by = event.paid_by
+                held = asked.holds(self, self.left, AccountHeld, carrier=self.carrier)
+                return held + asked.code_use(self)
             case PaymentHeld():
                 check(event.expires_at > event.timestamp, "it is held until before it is held")
                 self.state, self.expires_at = "held", event.expires_at
@@ -214,13 +237,12 @@ class PaymentReplay:
 
     def _stepped(self, event: PaymentStep, check: Check) -> list[Asked]:
         for name in ("amounts", "released"):
-            if len(getattr(event, name, self.postings)) != len(self.postings):
+            if len(getattr(event, name, None) or self.postings) != len(self.postings):
                 check(False, f"{name} are not of each posting")
                 return []
-        before = "settled" if isinstance(event, PaymentRefunded) else "held"
-        if isinstance(event, PaymentCanceled):
-            before = "scheduled"
-        check(self.state == before, f"{event.TOPIC} of a payment that is {self.state}")
+        check(
+            self.state in _BEFORE[type(event)], f"{event.TOPIC} of a payment that is {self.state}"
+        )
         self._check_time(event, check)
         match event:
             case PaymentCaptured():
@@ -237,13 +259,35 @@ class PaymentReplay:
                 check(_are_within(event.amounts, left), f"refunded {event.amounts} of {left} left")
                 self.refunded = _sums(self.refunded, event.amounts)
                 return []
-            case PaymentCanceled():
+            case PaymentCanceled(released=None):
+                check(self.state == "scheduled", "it tells nothing of what was held")
                 self.state = "canceled"
                 return [asked.record(self, "cancel_payment")]
+            case PaymentCanceled() | PaymentDeclined() | PaymentConfirmed():
+                return self._answered(event, check)
+
+    def _answered(
+        self, event: PaymentCanceled | PaymentDeclined | PaymentConfirmed, check: Check
+    ) -> list[Asked]:
+        """What waited to be confirmed has been, or won't be."""
+        match event:
+            case PaymentCanceled():
+                released = self._release(event, "canceled", check)
+                return [*released, asked.record(self, "cancel_payment")]
+            case PaymentDeclined():
+                released = self._release(event, "declined", check)
+                return [*released, asked.record(self, "decline_payment")]
+            case PaymentConfirmed():
+                check(event.amounts == self.left, f"booked {event.amounts} of {self.left} held")
+                self.captured, self.state = event.amounts, "settled"
+                return [
+                    *asked.entries(self, event.amounts, event, left=self.left),
+                    asked.record(self, "confirm_payment"),
+                ]
 
     def _check_time(self, event: PaymentStep, check: Check) -> None:
         """What expires is past its deadline; every other step comes before it."""
-        deadline = self.execute_at if isinstance(event, PaymentCanceled) else self.expires_at
+        deadline = self.execute_at if self.state == "scheduled" else self.expires_at
         if deadline is None or isinstance(event, PaymentRefunded):
             return
         past = event.timestamp >= deadline
@@ -267,11 +311,14 @@ class PaymentReplay:
         ]
 
     def _release(
-        self, event: PaymentVoided | PaymentExpired, reason: str, check: Check
+        self,
+        event: PaymentVoided | PaymentExpired | PaymentDeclined | PaymentCanceled,
+        reason: str,
+        check: Check,
     ) -> list[Asked]:
         check(event.released == self.left, f"released {event.released}, should be {self.left}")
         self.state = "settled" if any(self.captured) else reason
-        return asked.holds(self, event.released, AccountReleased, reason=reason)
+        return asked.holds(self, event.released or (), AccountReleased, reason=reason)
 
 
 def refusal_text(refusal: dict[str, Any] | None) -> str | None:

@@ -11,6 +11,7 @@ from psycopg import Connection
 from domain.events import AccountOpened, PaymentDecided
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile.accounts import AccountReplay, Rows, opened_account
+from infrastructure.reconcile.codes import code_rows
 from infrastructure.reconcile.holds import Row
 from infrastructure.reconcile.payments import PaymentReplay, refusal_text
 from infrastructure.reconcile.replay import CHUNK, Found, Replay, payment_of
@@ -47,6 +48,20 @@ _PAYMENTS = """SELECT created_position, id, position, state, mode, carrier, refe
 _REQUESTS = """SELECT id, created_position, credit_account, currency, reference, created_at,
     token_key, position, state, revision, amount, description, expires_in_s, expires_at, payment,
     metadata FROM tally_read.payments_requests{g}"""
+_CODES: Final = {
+    "payments_pay_codes": """SELECT id, issued_position, command, caller, debit_account, currency,
+        max_amount, confirm_above, expires_at, created_at, ended_position, payment
+        FROM tally_read.payments_pay_codes{g}""",
+    "payments_devices": """SELECT id, registered_position, handle, debit_account, currency,
+        per_payment_max, offline_total_max, created_at FROM tally_read.payments_devices{g}""",
+    "payments_devices_history": """SELECT device, position, state, offline_spent
+        FROM tally_read.payments_devices_history{g}""",
+}
+_CARRIERS = """SELECT booking_date, carrier, currency, sum(payments), sum(amount) FROM (
+    SELECT booking_date, carrier, currency, payments, amount FROM tally_read.payments_carriers{g}
+    UNION ALL SELECT booking_date, carrier, currency, -payments, -amount
+    FROM tally_read.payments_carriers_ahead{g} WHERE position > %(at)s) booked
+    GROUP BY 1, 2, 3 HAVING sum(amount) <> 0"""
 _PAYMENT_ACCOUNTS = "SELECT account, created_position FROM tally_read.payments_accounts{g}"
 
 
@@ -173,6 +188,17 @@ class ReadModels:
                 missing = "is missing" if (position, account) in should_have else "is too much"
                 self._found(f"payments_accounts {account}: position {position} {missing}")
         self._requests(replay)
+        self._codes(replay)
+        self._carriers(replay)
+
+    def _carriers(self, replay: Replay) -> None:
+        cursor = self._connection.execute(self._sql(_CARRIERS), {"at": replay.position})
+        told = {(*key,): (int(payments), int(amount)) for *key, payments, amount in cursor}
+        for key in sorted({*told, *replay.carriers}):
+            what = "payments_carriers " + " ".join(map(str, key))
+            sums = replay.carriers.get(key)
+            should = None if sums is None else (sums[0], sums[1])
+            self._name(what, ("payments", "amount"), told.get(key), should)
 
     def _requests(self, replay: Replay) -> None:
         rows = {
@@ -187,6 +213,16 @@ class ReadModels:
         for id in sorted({*told, *should}):
             what = f"payments_requests {id}"
             self._name(what, _columns(_REQUESTS), told.get(id), should.get(id))
+
+    def _codes(self, replay: Replay) -> None:
+        for table, query in _CODES.items():
+            rows = set(self._stream(query))
+            if sum(map(hash, rows)) == replay.codes.hashes[table]:
+                continue
+            should = set(code_rows(self._store, self._mapper, replay.position)[table])
+            for row in sorted(rows ^ should, key=str):
+                says = "should not be there, or not so" if row in rows else "missing, or not so"
+                self._found(f"{table} {row[0]}: {says}")
 
     def _current(self, table: str, query: str, should: dict[Any, dict[str, Any]]) -> None:
         """One row a key, compared member by member."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from domain.code_events import CodeEvent, DeviceRegistered, PayCodeIssued, PayCodeUsed
 from domain.events import (
     AccountEntry,
     AccountHold,
@@ -31,6 +32,7 @@ from infrastructure.mapper import EventMapper
 from infrastructure.reconcile import asked
 from infrastructure.reconcile.accounts import AccountReplay, opened_account
 from infrastructure.reconcile.asked import Asked
+from infrastructure.reconcile.codes import CodeReplay, Codes, DeviceReplay, PayCodeReplay
 from infrastructure.reconcile.payments import PaymentReplay
 from infrastructure.reconcile.requests import RequestReplay, Requests
 from infrastructure.reconcile.stored import PAGE, Stored, stored_events
@@ -39,6 +41,8 @@ CHUNK: Final = 1_000
 """Positions that payments are compared by: a chunk that differs is looked at payment by payment."""
 
 Found = Callable[[str], None]
+Other = PaymentReplay | RequestReplay | CodeReplay
+"""What a stream may be of besides an account."""
 
 
 class Replay:
@@ -66,6 +70,9 @@ class Replay:
         self.payment_account_hashes: dict[int, int] = defaultdict(int)
         self.first_positions: dict[date, int] = {}
         self.requests = Requests(connection, mapper)
+        self.codes = Codes(connection, mapper)
+        self.carriers: dict[tuple[date, str, str], list[int]] = {}
+        """Payments and their amount by booking date, carrier and currency."""
 
     def advance(self, to: int, progress: Callable[[int], None] = lambda _: None) -> None:
         for stored in stored_events(self._connection, self._mapper, self.position, to):
@@ -94,9 +101,9 @@ class Replay:
             self._found(f"event {position}: recorded {recorded_at}, before the event before it")
         self._recorded_at = recorded_at
         self.first_positions.setdefault(recorded_at.date(), position)
-        other: PaymentReplay | RequestReplay | None = None
+        other: Other | None = None
         if version > 1 and stream not in self.streams:
-            find = self.requests.find if isinstance(event, PaymentRequestEvent) else self._payment
+            find = self._finder(event)
             other = find(stream, position)
         self._check_version(position, stream, version, other)
         if event is None:
@@ -109,9 +116,7 @@ class Replay:
         self._check_command(position, event)
         self._check(position, event, other)
 
-    def _check(
-        self, position: int, event: LedgerEvent, other: PaymentReplay | RequestReplay | None
-    ) -> None:
+    def _check(self, position: int, event: LedgerEvent, other: Other | None) -> None:
         """Against what its stream is of: `other` than an account, where it began before."""
         if isinstance(event, PaymentDecided | PaymentStep):
             payment = other if isinstance(other, PaymentReplay) else None
@@ -119,13 +124,16 @@ class Replay:
         elif isinstance(event, PaymentRequestEvent):
             request = other if isinstance(other, RequestReplay) else None
             self._check_request(position, event, request)
+        elif isinstance(event, CodeEvent):
+            code = other if isinstance(other, PayCodeReplay | DeviceReplay) else None
+            self._check_code(position, event, code)
         elif isinstance(event, CommandDecided):
             self._check_record(position, event)
         else:
             self._apply(position, event)
 
     def _check_version(
-        self, position: int, stream: UUID, version: int, other: PaymentReplay | RequestReplay | None
+        self, position: int, stream: UUID, version: int, other: Other | None
     ) -> None:
         name = self.streams.get(stream)
         of = other if name is None else self.accounts[name]
@@ -184,7 +192,9 @@ class Replay:
             return
         if isinstance(event, PaymentRefunded):
             self._check_refund(position, event, payment)
+        before = payment.captured
         self._asked += payment.apply(position, event, self._found)
+        self._book(payment, before, event.timestamp.date())
         self._hash(payment, 1)
         self._waiting.pop(payment.id, None)
         if payment.waits:
@@ -208,6 +218,38 @@ class Replay:
         else:
             check(False, f"{event.TOPIC} of a payment request that was never opened")
 
+    def _check_code(self, position: int, event: CodeEvent, code: CodeReplay | None) -> None:
+        """What becomes of a pay code or a device can, and is what its payment asks for."""
+
+        def check(is_so: bool, otherwise: str) -> None:
+            if not is_so:
+                self._found(f"event {position}: {otherwise}")
+
+        if isinstance(event, PayCodeUsed):
+            self._check_asked(position, event)
+        if isinstance(event, PayCodeIssued | DeviceRegistered):
+            self._asked += self.codes.begin(position, event, check)
+        elif code is None:
+            check(False, f"{event.TOPIC} of a code or device that was never made")
+        else:
+            self._asked += self.codes.apply(code, position, event, self._command, check)
+
+    def _book(self, payment: PaymentReplay, before: tuple[int, ...], day: date) -> None:
+        """Adds what was captured since to the sums of its carrier."""
+        counted = {
+            posting.currency
+            for posting, amount in zip(payment.postings, before, strict=False)
+            if amount
+        }
+        for index, posting in enumerate(payment.postings):
+            amount = payment.captured[index] - (before[index] if index < len(before) else 0)
+            if amount:
+                key = (day, payment.carrier, posting.currency)
+                sums = self.carriers.setdefault(key, [0, 0])
+                sums[0] += posting.currency not in counted
+                sums[1] += amount
+                counted.add(posting.currency)
+
     def _begun(self, position: int, event: PaymentDecided) -> PaymentReplay:
         if event.command != event.originator_id:
             self._found(f"event {position}: command {event.command} on the stream of another")
@@ -226,6 +268,12 @@ class Replay:
                 f"event {position}: amounts {event.amounts}, its refund (event"
                 f" {self._first_position}) moves {refund.postings}"
             )
+
+    def _finder(self, event: LedgerEvent | None) -> Callable[[UUID, int], Other | None]:
+        """What finds that which the event's stream is of, as it was before a position."""
+        if isinstance(event, PaymentRequestEvent):
+            return self.requests.find
+        return self.codes.find if isinstance(event, CodeEvent) else self._payment
 
     def _payment(self, stream: UUID, before: int) -> PaymentReplay | None:
         """The payment as the events before that position leave it; None: no payment."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from domain.code_events import CodeEvent
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -95,7 +96,7 @@ def fold(records: Iterable[Record]) -> Folded:
                 folded.changed.append((event.account, event.changed))
             case AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 folded.changed.append((event.account, {"status": STATUS[type(event)]}))
-            case _ if isinstance(event, PaymentStep | PaymentRequestEvent):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
                 continue
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to accounts")

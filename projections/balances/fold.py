@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from domain.code_events import CodeEvent
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -168,7 +169,7 @@ def fold(
                         available=_available(balance, sides[event.account], limit)
                     )
                 folded.add(event.account, balance)
-            case _ if isinstance(event, PaymentStep | PaymentRequestEvent):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to balances")

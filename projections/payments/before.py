@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from projections.feed import Record
+from projections.payments.carriers_write import keep_ahead
 from projections.payments.fold import State, fold, needed
 from projections.payments.requests_write import keep_requests_before
 from projections.payments.write import STATE_TYPES, known_states, state_row
@@ -34,6 +35,7 @@ _BEFORE = """tally_read.payments_before{g} (id, until,
 def keep_before(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
     """To be called before the records are applied."""
     keep_requests_before(connection, generation, records)
+    keep_ahead(connection, generation, records)
     connection.execute(sql(_OF_NO_USE, generation), (generation,))
     known = known_states(connection, generation, needed(records))
     copy_rows(

@@ -1,5 +1,5 @@
-"""Payments and payment requests whose deadline or time has come, as recorded: what is still to be
-done about them."""
+"""Payments, payment requests and pay codes whose deadline or time has come, as recorded: what is
+still to be done about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from projections.tables import sql
 # A range of an index each, each in order; the oldest first, and of one time the first made.
 _DUE: Final = """
 (SELECT id, 'expire', expires_at AS at, created_position FROM tally_read.payments{g}
- WHERE state = 'held' AND expires_at <= %(now)s
+ WHERE state IN ('held', 'pending_confirmation') AND expires_at <= %(now)s
  ORDER BY expires_at, created_position LIMIT %(limit)s)
 UNION ALL
 (SELECT id, 'execute', execute_at AS at, created_position FROM tally_read.payments{g}
@@ -26,12 +26,17 @@ UNION ALL
 (SELECT id, 'expire_request', expires_at AS at, created_position
  FROM tally_read.payments_requests{g} WHERE state = 'open' AND expires_at <= %(now)s
  ORDER BY expires_at, created_position LIMIT %(limit)s)
+UNION ALL
+(SELECT id, 'expire_code', expires_at AS at, issued_position FROM tally_read.payments_pay_codes{g}
+ WHERE ended_position IS NULL AND expires_at <= %(now)s
+ ORDER BY expires_at LIMIT %(limit)s)
 ORDER BY at, created_position LIMIT %(limit)s
 """
 
 
 def due_payments(connection: Connection[Any], now: datetime, limit: int) -> list[tuple[UUID, str]]:
-    """Id and step (`expire`, `execute` or `expire_request`); none where there is no read model.
+    """Id and step (`expire`, `execute`, `expire_request` or `expire_code`); none where there is no
+    read model.
 
     The connection gives rows as tuples.
     """

@@ -8,6 +8,8 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple, assert_never, get_args
 from uuid import UUID
 
+from domain.code_events import CodeEvent
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined, PaymentPending
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -74,7 +76,7 @@ class State(NamedTuple):
     @property
     def accounts(self) -> set[str]:
         """Every account it names, once."""
-        return {name for posting in self.postings for name in posting[:2]}
+        return {name for posting in self.postings for name in posting[:2] if name}
 
 
 @dataclass(slots=True)
@@ -111,8 +113,8 @@ def fold(records: Iterable[Record], known: Mapping[UUID, State]) -> Folded:
                 elif payment not in states and payment not in known:
                     raise LookupError("an event is of a payment that was never made")
                 states[payment] = _decided(event, position)
-            case _ if isinstance(event, PaymentRequestEvent):
-                pass  # requests.py
+            case _ if isinstance(event, PaymentRequestEvent | CodeEvent):
+                pass  # requests.py, codes.py
             case _ if isinstance(event, PaymentStep):
                 payment = event.originator_id
                 states[payment] = _stepped(states.get(payment) or known[payment], event, position)
@@ -134,7 +136,7 @@ def _made(event: PaymentDecided, position: int) -> Made:
         event.reference,
         event.timestamp,
         event.metadata,
-        event.expires_at if isinstance(event, PaymentHeld) else None,
+        event.expires_at if isinstance(event, PaymentHeld | PaymentPending) else None,
         event.execute_at if isinstance(event, PaymentScheduled) else None,
         *(
             (event.refund_of, event.payment_request)
@@ -146,7 +148,7 @@ def _made(event: PaymentDecided, position: int) -> Made:
 
 def _decided(event: PaymentDecided, position: int) -> State:
     """Its entries or holds follow its own event, two a posting; the last event tells a refund's
-    original, or the payment request that it pays."""
+    original, the payment request that it pays, or a code that it was used."""
     day = event.value_date or event.timestamp.date()
     nothing = (0,) * len(event.postings)
     match event:
@@ -159,6 +161,9 @@ def _decided(event: PaymentDecided, position: int) -> State:
         case PaymentHeld():
             last = position + account_events(event)
             return State(last, "held", day, event.postings, nothing, nothing)
+        case PaymentPending():
+            last = position + account_events(event) + elsewhere(event)
+            return State(last, "pending_confirmation", day, event.postings, nothing, nothing)
         case PaymentScheduled():
             day = event.value_date or event.execute_at.date()
             return State(position, "scheduled", day, event.postings, nothing, nothing)
@@ -190,7 +195,15 @@ def _stepped(before: State, event: PaymentStep, position: int) -> State:
                 position=position, refunded=_sums(before.refunded, event.amounts)
             )
         case PaymentCanceled():
-            return before._replace(position=position + 1, state="canceled")
+            return before._replace(position=position + account_events(event) + 1, state="canceled")
+        case PaymentConfirmed():
+            return before._replace(
+                position=position + account_events(event) + 1,
+                state="settled",
+                captured=event.amounts,
+            )
+        case PaymentDeclined():
+            return before._replace(position=position + account_events(event) + 1, state="declined")
         case _:
             assert_never(event)
 

@@ -15,7 +15,7 @@ from projections.reading import Page, View
 
 # The state, by the row of the payment (p) and of what changes of it (the alias in braces).
 _STATE = """
-CASE WHEN {of}.state = 'held' AND p.expires_at <= %(now)s
+CASE WHEN {of}.state IN ('held', 'pending_confirmation') AND p.expires_at <= %(now)s
     -- Anything captured: the JSON has a digit that is no zero.
     THEN CASE WHEN {of}.captured::text ~ '[1-9]' THEN 'settled' ELSE 'expired' END
     ELSE {of}.state
@@ -70,10 +70,11 @@ _FILTERS: Final = {
 }
 
 _RECORDED = "AND p.state = %(state)s"
-_STILL_HELD = "AND p.state = 'held' AND p.expires_at > %(now)s"
-_DUE = f"AND p.state = 'held' AND p.expires_at <= %(now)s AND {_STATE} = %(state)s".replace(
-    "{of}", "p"
-)
+_STILL_HELD = f"{_RECORDED} AND p.expires_at > %(now)s"
+_DUE = (
+    "AND p.state IN ('held', 'pending_confirmation') AND p.expires_at <= %(now)s"
+    f" AND {_STATE} = %(state)s"
+).replace("{of}", "p")
 
 NEWEST: Final = 2**63 - 1
 
@@ -138,7 +139,7 @@ def _sources(state: str | None) -> list[str]:
         return [_LATEST, _BEFORE]
     before = f"{_BEFORE} AND {_STATE.replace('{of}', 'b')} = %(state)s"
     match state:
-        case "held":
+        case "held" | "pending_confirmation":
             return [f"{_LATEST} {_STILL_HELD}", before]
         case "settled" | "expired":
             return [f"{_LATEST} {_RECORDED}", f"{_LATEST} {_DUE}", before]
@@ -147,13 +148,14 @@ def _sources(state: str | None) -> list[str]:
 
 
 def _payment(row: dict[str, Any]) -> dict[str, Any]:
+    deadline = row["expires_at"] and time_text(row["expires_at"])
     answer = {
         "id": str(row["id"]),
         "state": row["state"],
         "mode": row["mode"],
         "postings": [
             {
-                "debit": debit,
+                "debit": debit or None,
                 "credit": credit,
                 "amount": amount_minor,
                 "currency": currency,
@@ -169,7 +171,8 @@ def _payment(row: dict[str, Any]) -> dict[str, Any]:
         "value_date": row["value_date"].isoformat(),
         "metadata": row["metadata"],
         "created_at": time_text(row["created_at"]),
-        "hold_expires_at": row["expires_at"] and time_text(row["expires_at"]),
+        "hold_expires_at": deadline if row["mode"] == "hold" else None,
+        "confirm_expires_at": None if row["mode"] == "hold" else deadline,
         "refund_of": row["refund_of"] and str(row["refund_of"]),
         "payment_request": row["payment_request"] and str(row["payment_request"]),
         "position": row["position"],

@@ -77,3 +77,59 @@ CREATE TABLE tally_read.payments_requests_before{g} (
     PRIMARY KEY (id, until)
 );
 CREATE INDEX ON tally_read.payments_requests_before{g} (until);
+CREATE TABLE tally_read.payments_pay_codes{g} (
+    id              uuid        PRIMARY KEY,
+    issued_position bigint      NOT NULL,  -- of its command's last event
+    command         uuid        NOT NULL,
+    caller          text        NOT NULL,  -- who made it
+    debit_account   text        NOT NULL,
+    currency        text        NOT NULL,
+    max_amount      bigint      NOT NULL,
+    confirm_above   bigint,
+    expires_at      timestamptz NOT NULL,  -- from then on it is over, recorded or not
+    created_at      timestamptz NOT NULL,
+    ended_position  bigint,
+    payment         uuid                   -- that used it; NULL where it ended by its deadline
+) WITH (fillfactor = 80);
+
+CREATE TABLE tally_read.payments_devices{g} (
+    id                  uuid        PRIMARY KEY,
+    registered_position bigint      NOT NULL,
+    handle              text        NOT NULL,
+    debit_account       text        NOT NULL,
+    currency            text        NOT NULL,
+    per_payment_max     bigint      NOT NULL,
+    offline_total_max   bigint      NOT NULL,
+    created_at          timestamptz NOT NULL
+);
+
+-- A row for each event of a device.
+CREATE TABLE tally_read.payments_devices_history{g} (
+    device        uuid   NOT NULL,
+    position      bigint NOT NULL,  -- of its command's last event
+    state         text   NOT NULL,
+    offline_spent bigint NOT NULL,
+    PRIMARY KEY (device, position)
+);
+
+-- What was booked; `part` is the feed's partition that it came by.
+CREATE TABLE tally_read.payments_carriers{g} (
+    booking_date date    NOT NULL,
+    carrier      text    NOT NULL,
+    currency     text    NOT NULL,
+    part         integer NOT NULL,
+    payments     bigint  NOT NULL,
+    amount       numeric NOT NULL,
+    PRIMARY KEY (booking_date, carrier, currency, part)
+) WITH (fillfactor = 50);
+
+-- What of it lies beyond the watermark: partitions of a feed run apart.
+CREATE TABLE tally_read.payments_carriers_ahead{g} (
+    position     bigint  NOT NULL,  -- of the command's last event
+    booking_date date    NOT NULL,
+    carrier      text    NOT NULL,
+    currency     text    NOT NULL,
+    payments     bigint  NOT NULL,
+    amount       numeric NOT NULL,
+    PRIMARY KEY (position, currency)
+);

@@ -10,6 +10,8 @@ from msgspec.json import encode
 from psycopg import Connection
 
 from projections.feed import Record
+from projections.payments.carriers_write import apply_carriers
+from projections.payments.codes_write import apply_codes
 from projections.payments.fold import Folded, State, fold, needed
 from projections.payments.requests_write import apply_requests
 from projections.tables import copy_rows, sql
@@ -44,6 +46,8 @@ _ACCOUNTS = "tally_read.payments_accounts{g} (account, created_position)"
 
 def apply(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
     apply_requests(connection, generation, records)
+    apply_codes(connection, generation, records)
+    apply_carriers(connection, generation, records)
     folded = fold(records, known_states(connection, generation, needed(records)))
     copy_rows(
         connection,

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from domain.code_events import CodeEvent
 from domain.events import (
     AccountChanged,
     AccountClosed,
@@ -155,7 +156,7 @@ def fold(
                 folded.totals[event.account] = Totals(NOTHING, NOTHING)
             case AccountChanged() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 pass
-            case _ if isinstance(event, PaymentStep | PaymentRequestEvent):
+            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to statements")

@@ -29,6 +29,7 @@ NOT_RUN = {
     "make run": "the product of this test stands for it; tests/e2e starts it as `tally up`",
     "make demo": "is `tally demo --scratch`, which tests/e2e runs",
     "make check   #": "would run this test",
+    "make bench": "takes minutes; tests/e2e runs `tally bench`, shortly, tests/unit the report",
     "tally up --dsn": "needs a PostgreSQL of the reader's; tests/integration connects by DSN",
     "TALLY_OWNER_DSN=": "the same, in parts; tests/e2e starts each part on its own",
     "install -m 600 .env": "begins what needs Docker; tests/unit/test_compose.py checks the files",

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 from typer.core import TyperGroup
 
+from api.bench.scenarios import SCENARIOS
 from api.cli import app as cli
 from api.metrics import Metrics
 from api.problems import STATUS
@@ -74,6 +75,18 @@ def test_every_command_of_tally_is_documented() -> None:
     assert isinstance(commands, TyperGroup)
     text = "".join(file.read_text() for file in DOCS.glob("*.md"))
     assert [name for name in commands.commands if f"`tally {name}" not in text] == []
+
+
+def test_what_can_be_measured_and_how_is_documented() -> None:
+    assert rows("performance", "[a-z ]+").keys() == set(SCENARIOS)
+    commands = typer.main.get_command(cli)
+    assert isinstance(commands, TyperGroup)
+    command = commands.get_command(typer.Context(commands), "bench")
+    # Of a pair, the one that changes something is told of.
+    options = {
+        each.secondary_opts[0] if each.secondary_opts else each.opts[0] for each in command.params
+    } - {"--json"}
+    assert set(re.findall(r"`(--[a-z-]+)", page("performance"))) == options
 
 
 def test_every_metric_is_documented() -> None:

@@ -142,3 +142,28 @@ def test_of_six_holds_on_what_is_enough_for_five_five_are_accepted(
             figure("holds of 1,000 on 5,000 accepted", outcomes(replies)[None])
 
     asyncio.run(run())
+
+
+def test_a_pay_code_is_paid_once_by_a_hundred_cashiers(system: System, figure: Figure) -> None:
+    async def run() -> None:
+        async with a_town(system) as (rest, apis):
+            worker = system.worker()
+            terms = {"debit_account": "alice", "currency": "EUR", "max_amount": 1_000}
+            code = (await rest.decided(apis[0], "/v1/pay-codes", terms)).body
+
+            async def take(api: Api, number: int) -> Reply:
+                posting = {"credit": "bob", "amount": number + 1, "currency": "EUR"}
+                body = {"pay_code": code["code"], "postings": [posting]}
+                return await rest.decided(api, "/v1/payments", body)
+
+            replies = await race(apis, 100, take)
+            assert outcomes(replies) == {None: 1, "pay_code_invalid": 99}
+            (won,) = [reply for reply in replies if reply.status == 201]
+            alice = await balance(rest, apis[0], "alice")
+            assert alice["posted"] == 5_000 - won.body["postings"][0]["amount"]
+            read = await rest.send(apis[1], "GET", f"/v1/pay-codes/{code['id']}")
+            assert (read.body["state"], read.body["payment_id"]) == ("used", won.body["id"])
+            assert worker.running
+            figure("cashiers at once with one code", len(replies))
+
+    asyncio.run(run())

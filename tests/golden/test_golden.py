@@ -49,6 +49,7 @@ from domain.request_events import (
     PaymentRequestPaid,
 )
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
+from tests.golden.code_samples import pay_codes
 
 GOLDEN = Path(__file__).with_name("events.jsonl")
 STREAM = UUID("11111111-2222-4333-8444-555555555555")
@@ -67,9 +68,14 @@ OPTIONAL = {
     "tally.account.changed.v1": {"overdraft_limit", "max_balance", "metadata", "limits"},
     "tally.account.debited.v1": {"hold_left", "hold_expires_at"},
     "tally.account.credited.v1": {"hold_left", "hold_expires_at"},
-    "tally.payment.settled.v1": {"refund_of", "payment_request"},
-    "tally.payment.refused.v1": {"refund_of", "payment_request"},
-    "tally.command.decided.v1": {"account", "account_after", "payment", "payment_request"},
+    "tally.payment.settled.v1": {"refund_of", "payment_request", "paid_by"},
+    "tally.payment.refused.v1": {"refund_of", "payment_request", "paid_by"},
+    "tally.payment.pending.v1": {"paid_by"},
+    "tally.payment.canceled.v1": {"released"},
+    "tally.pay_code.used.v1": {"pay_code", "device", "step"},
+    "tally.command.decided.v1": {
+        *("account", "account_after", "payment", "payment_request", "pay_code", "device")
+    },
 }
 """Members of `data` that an item may be without, by type."""
 
@@ -130,6 +136,7 @@ def samples() -> list[LedgerEvent]:
         ),
         *whole_life(named, entry, payment),
         *payment_requests(named, {**payment, "value_date": None}),
+        *pay_codes(COMMON, payment),
     ]
 
 

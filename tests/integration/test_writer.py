@@ -13,12 +13,13 @@ import pytest
 from eventsourcing.persistence import OperationalError
 
 from application.answers import Answer
+from application.commands import PayTogether
 from application.ledger import Ledger
 from application.ports import EndMoved, StoreUnavailable
-from application.writer import Overloaded, Writer
+from application.writer import BULK_SHARE, Overloaded, Writer
 from domain.ids import account_stream
 from domain.refusals import IdempotencyKeyReused
-from tests.fixtures.fix_ledger import a_ledger, a_writer, commit, opened, payment
+from tests.fixtures.fix_ledger import a_ledger, a_writer, command, commit, opened, payment
 from tests.fixtures.fix_postgres import Store
 
 
@@ -109,6 +110,39 @@ def test_what_queues_during_an_append_goes_in_the_next_one(ledger: Ledger) -> No
     assert sum(batches) == 64
     assert len(batches) <= 3
     assert posted(ledger, "alice") == 36
+
+
+def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the_hundred(
+    ledger: Ledger,
+) -> None:
+    batches: list[int] = []
+    with (
+        slow_appends(ledger) as go,
+        a_writer(ledger, observe=lambda payments, _: batches.append(payments)) as writer,
+    ):
+        first = writer.submit(payment("first", ("alice", "cash", 1)))
+        while writer.queued:
+            time.sleep(0.001)
+        many = [
+            writer.submit(
+                command(
+                    PayTogether,
+                    f"b{n}",
+                    all_or_none=False,
+                    payments=[payment(f"b{n}-{m}", ("cash", "alice", 1)) for m in range(60)],
+                )
+            )
+            for n in range(4)
+        ]
+        single = writer.submit(payment("single", ("alice", "cash", 1)))
+        go.set()
+        position = single.result(timeout=30).position
+        lines = [line for one in many for line in one.result(timeout=30).lines]
+        assert all(isinstance(line, Answer) and line.position > position for line in lines)
+        assert first.result(timeout=30).position < position
+    # Beside a single one at most as many pieces as reach the share; then all that is left.
+    assert batches == [1, 1 + 2 * 60, 2 * 60]
+    assert BULK_SHARE == 100
 
 
 def test_a_twin_that_arrives_while_the_first_is_under_way_gets_the_same_answer(

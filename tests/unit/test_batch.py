@@ -7,12 +7,14 @@ from uuid import uuid4
 
 import pytest
 
+from application.attempts import AttemptLimits, Attempts
 from application.batch import Batch, BulkRefused, Draft, Together
 from application.commands import Command, MakePayment, PayTogether
 from domain.command import CommandRecord
 from domain.events import Actor
 from domain.order import PaymentOrder
 from domain.refusals import AccountExists
+from tests.fixtures.fix_attempts import AttemptsInMemory
 
 ACTOR = Actor("shop", "k1", "r1")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -62,6 +64,7 @@ def batch() -> Batch:
         account=lambda _: None,
         subject=lambda _: None,
         known={},
+        attempts=Attempts(AttemptsInMemory(), AttemptLimits(), NOW, ()),
     )
 
 

@@ -22,6 +22,7 @@ from application.history import (
     event_of,
     stream_name,
 )
+from domain.code_events import DeviceRegistered
 from domain.events import (
     AccountEntry,
     AccountHeld,
@@ -32,12 +33,12 @@ from domain.events import (
 )
 from domain.ids import account_stream
 from domain.registry import EVENTS
-from tests.fixtures.fix_events import History
+from tests.fixtures.fix_codes import CodeHistory
 from tests.golden.test_golden import OPTIONAL, samples
 
 
-def history() -> History:
-    made = History().open("a", "b", metadata={"k": "v"}).open("cash", normal_side="debit")
+def history() -> CodeHistory:
+    made = CodeHistory().open("a", "b", metadata={"k": "v"}).open("cash", normal_side="debit")
     made.change("a", overdraft_limit=5, max_balance=None, metadata={})
     made.freeze("a").unfreeze("a").open("empty").close("empty")
     made.later(microseconds=1).pay(("cash", "a", 100), ("a", "b", 30), reference="r")
@@ -54,6 +55,14 @@ def history() -> History:
     settled, refused = made.pay(("cash", "b", 8), **at), made.pay(("a", "b", 10**9), **at)
     condition = Condition("b", "posted", "lt", "9")
     made.cancel(made.pay(("a", "b", 0), up_to=(7,), conditions=(condition,), **at))
+    made.confirm(made.pending("cash", "b", 5)).decline(made.pending("cash", "b", 5))
+    made.cancel(made.pending("cash", "b", 5))
+    made.pay_by(made.issue("cash"), "b", 7, carrier="nfc")
+    made.pay_by(None, "b", 7)
+    made.pay_by(made.issue("cash", 1), "b", 7)
+    forgotten, device = made.issue("cash", expires_in_s=1), made.register("cash")
+    made.pay_offline(device, "b", 7)
+    made.online(device).revoke(device)
     late = made.request("b", expires_in_s=1)
     asked = made.request("b", 12, reference="table 4", metadata={"waiter": "zoë"})
     made.change_request(asked, amount_minor=None, description="tea").pay_request(asked, "cash", 3)
@@ -61,6 +70,7 @@ def history() -> History:
     made.cancel_request(made.request("b"))
     made.later(seconds=1).expire(expired).expire_request(late)
     made.execute(settled).execute(refused)
+    made.expire_code(forgotten)
     return made
 
 
@@ -83,7 +93,7 @@ def test_the_bytes_are_those_of_the_item(event: LedgerEvent) -> None:
 def test_an_event_read_from_its_item_is_the_event_but_for_what_no_item_tells() -> None:
     for position, event in enumerate(EVENTS_OF_A_LEDGER, 1):
         told: dict[str, Any] = {}
-        if isinstance(event, PaymentDecided | CommandDecided):
+        if isinstance(event, PaymentDecided | CommandDecided | DeviceRegistered):
             told["fingerprint"] = NO_FINGERPRINT
         if not tells_its_command(event):
             told["command"] = NO_COMMAND
@@ -99,7 +109,7 @@ def tells_its_command(event: LedgerEvent) -> bool:
     it too."""
     if isinstance(event, AccountEntry):
         return not event.from_hold
-    if isinstance(event, AccountHeld | CommandDecided):
+    if isinstance(event, AccountHeld | CommandDecided | DeviceRegistered):
         return True
     return isinstance(event, PaymentDecided) and event.originator_version == 1
 

@@ -53,7 +53,7 @@ def test_what_is_no_json_object_is_refused(shared_api: Api, content: bytes) -> N
     [
         (payment(colour="red"), "/colour", "unknown_member"),
         (payment(**{"a/b~c": None}), "/a~1b~0c", "unknown_member"),
-        (payment(pay_code="4000"), "/pay_code", "unknown_member"),
+        (payment(pay_code="4000"), "/postings/0/debit", "unknown_member"),
         (payment(mode="later"), "/mode", "not_allowed"),
         (payment(hold_timeout_s=60), "/hold_timeout_s", "wrong_format"),
         (payment(mode="settle", hold_timeout_s=60), "/hold_timeout_s", "wrong_format"),

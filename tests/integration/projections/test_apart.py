@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
+from itertools import pairwise
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from projections.balances import queries as balances
 from projections.feed import Record
 from projections.generation import Generation, Halted, OtherFeed, connect, live_generation
 from projections.ownership import Ownership
+from projections.payments import carriers_queries, codes_queries
 from projections.payments import queries as payments
 from projections.payments import requests_queries as requests
 from projections.reading import View
@@ -91,10 +93,30 @@ async def sums(view: View) -> dict[str, Any]:
     }
 
 
+async def shown(view: View) -> dict[str, Any]:
+    """Pay codes, devices, and what came by which carrier."""
+    codes = await view.rows("SELECT id FROM tally_read.payments_pay_codes{g} ORDER BY id", {})
+    devices = await view.rows("SELECT id FROM tally_read.payments_devices{g} ORDER BY id", {})
+    told = [
+        await codes_queries.pay_code(view, row["id"], now=time)
+        for row in codes
+        for time in (START, START + timedelta(days=9))
+    ]
+    days = [START.date() + timedelta(days=days) for days in (0, 1, 9)]
+    return {
+        "codes": [one for one in told if one],
+        "devices": [one for row in devices if (one := await codes_queries.device(view, row["id"]))],
+        "carriers": [
+            await carriers_queries.carriers(view, first, end) for first, end in pairwise(days)
+        ],
+    }
+
+
 async def listed(view: View) -> dict[str, Any]:
     times = [START, START + timedelta(hours=1), START + timedelta(days=9)]
     asked = [(await requests.requests(view, now=time, limit=500)).items for time in times]
     return {
+        **await shown(view),
         "requests": asked,
         "of a state": [
             (await requests.requests(view, state=state, now=time, limit=500)).items
@@ -323,4 +345,6 @@ def assert_as_from_zero(history: History, dsn: str) -> None:
 
 
 def without_before(tables: dict[str, Any]) -> dict[str, Any]:
-    return {table: rows for table, rows in tables.items() if not table.endswith("_before")}
+    return {
+        table: rows for table, rows in tables.items() if not table.endswith(("_before", "_ahead"))
+    }

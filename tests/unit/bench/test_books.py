@@ -58,11 +58,3 @@ def test_an_answer_that_should_not_be_is_named(does: str, status: str) -> None:
     proof = made.proved(169, **RIGHT)
     assert not proof.good
     assert proof.other_answers == {f"{does}: {status}": 3}
-
-
-def test_a_copy_of_a_store_has_books_of_its_own() -> None:
-    first = books()
-    second = first.copy()
-    second.answered([done("spread", _201=1)])
-    assert first.proved(169, **RIGHT).good
-    assert second.proved(172, **RIGHT).good

@@ -24,7 +24,7 @@ def row(**changes: object) -> Row:
 def results(*rows: Row) -> Results:
     return Results(
         version="1", at="2026-11-23T09:00:00Z", machine={"processors": 2}, seconds=1, rounds=1,
-        accounts=10, pgbench={"8": 4000.0}, T=4000.0, rows=list(rows), books={},
+        accounts=10, events=0, pgbench={"8": 4000.0}, T=4000.0, rows=list(rows), takes={}, books={},
     )  # fmt: skip
 
 

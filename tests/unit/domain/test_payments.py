@@ -19,6 +19,7 @@ from domain.order import PaymentOrder
 from domain.refusals import REFUSED, ValueDateOutOfRange
 from tests.fixtures.fix_events import History
 from tests.unit.domain.given import NOW, TODAY, account, order, refusal_of, when
+from tests.unit.domain.test_codes import PRECEDENCE as CODES
 from tests.unit.domain.test_payment_requests import REQUESTS
 
 
@@ -256,7 +257,9 @@ def test_a_payments_own_state_deadline_and_amount_come_before_its_accounts(
 
 
 def test_every_recorded_refusal_stands_in_the_precedence_tables() -> None:
-    assert {code for code, *_ in (*REQUESTS, *PRECEDENCE, *STEPS)} == set(REFUSED)
+    told = {code for code, *_ in (*REQUESTS, *CODES, *PRECEDENCE, *STEPS)}
+    of_devices_and_confirmations = {"device_revoked", "payment_not_pending"}  # test_codes.py
+    assert told | of_devices_and_confirmations == set(REFUSED)
 
 
 def test_a_copy_of_a_payment_shares_nothing_that_changes() -> None:

@@ -11,10 +11,18 @@ from uuid import UUID
 
 import pytest
 
+from domain.code_decisions import CONFIRM_S
 from domain.payment import Payment
-from domain.refusals import REFUSED, HoldExpired, NothingDue, Refused
+from domain.refusals import (
+    REFUSED,
+    HoldExpired,
+    NothingDue,
+    PaymentNotPending,
+    Refused,
+)
 from domain.transitions import REFUSALS, TRANSITIONS, State, Step
-from tests.fixtures.fix_events import START, History
+from tests.fixtures.fix_codes import CodeHistory as History
+from tests.fixtures.fix_events import START
 
 DEADLINE: Final = START + timedelta(seconds=100)
 """Of every hold, and the time of every scheduled payment."""
@@ -36,6 +44,37 @@ def held(history: History) -> UUID:
 
 def scheduled(history: History) -> UUID:
     return history.pay(("a", "b", 10), execute_at=DEADLINE)
+
+
+def pending(history: History) -> UUID:
+    # So that its deadline is that of the others.
+    history.now = DEADLINE - timedelta(seconds=CONFIRM_S)
+    return history.pending("a", "b", 10)
+
+
+def confirmed(history: History) -> UUID:
+    payment = pending(history)
+    history.confirm(payment)
+    return payment
+
+
+def declined(history: History) -> UUID:
+    payment = pending(history)
+    history.decline(payment)
+    return payment
+
+
+def canceled_by_the_cashier(history: History) -> UUID:
+    payment = pending(history)
+    history.cancel(payment)
+    return payment
+
+
+def never_confirmed(history: History) -> UUID:
+    payment = pending(history)
+    history.now = DEADLINE
+    history.expire(payment)
+    return payment
 
 
 def held_beyond_funds(history: History) -> UUID:
@@ -115,7 +154,7 @@ def refused_at_its_time(history: History) -> UUID:
 
 
 NEW: Final[dict[Step, tuple[Way, ...]]] = {
-    "settle": (settled, refused),
+    "settle": (settled, refused, pending),
     "hold": (held, held_beyond_funds),
     "schedule": (scheduled, scheduled_with_nobody),
 }
@@ -135,6 +174,11 @@ WAYS: Final[tuple[Way, ...]] = (
     canceled,
     executed,
     refused_at_its_time,
+    pending,
+    confirmed,
+    declined,
+    canceled_by_the_cashier,
+    never_confirmed,
 )
 STEPS: Final[dict[Step, tuple[Callable[[History, UUID], object], ...]]] = {
     "capture": (
@@ -146,6 +190,8 @@ STEPS: Final[dict[Step, tuple[Callable[[History, UUID], object], ...]]] = {
     "expire": (lambda history, payment: history.expire(payment),),
     "execute": (lambda history, payment: history.execute(payment),),
     "cancel": (lambda history, payment: history.cancel(payment),),
+    "confirm": (lambda history, payment: history.confirm(payment),),
+    "decline": (lambda history, payment: history.decline(payment),),
     "refund": (
         lambda history, payment: refund(history, payment, None),
         lambda history, payment: refund(history, payment, 1),
@@ -169,6 +215,9 @@ def a_history() -> History:
 def expected_refusal(payment: Payment, step: Step, now: datetime) -> type[Exception]:
     if step in OWN:
         return NothingDue
+    if payment.mode != "hold":
+        was_to_be_confirmed = step == "cancel" and payment.expires_at is not None
+        return PaymentNotPending if was_to_be_confirmed else REFUSALS[step]
     deadline = payment.expires_at is not None and now >= payment.expires_at
     open_till_then = payment.expired or payment.state == "held"
     ended = deadline and open_till_then

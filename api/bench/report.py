@@ -1,0 +1,173 @@
+"""docs/performance.md and its charts, made from results of `tally bench --out`.
+
+`python -m api.bench.report DOCS RESULTS…` (`make bench-report`) keeps the results in
+DOCS/performance, draws the charts there and puts the tables into the page; a test holds all of it
+to the results that are kept. Further results, with other numbers of accounts, show how it grows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from api.bench.charts import Points, bars, lines
+from api.bench.results import Results, Row, by_part, read_results, write_results
+from api.bench.scenarios import Setup
+
+BEGINS: Final = "<!-- figures: drawn by `make bench-report` -->\n"
+ENDS: Final = "<!-- end of figures -->\n"
+FOLDER: Final = "performance"
+_LADDER: Final = "ladder"
+_SPREAD: Final = "single spread"
+
+
+def files(results: Sequence[Results]) -> dict[str, str]:
+    """The charts by the names of their files; the first results are those shown."""
+    first = results[0]
+    made = {
+        "rates.svg": bars(
+            "Commands or reads a second, as a multiple of pgbench's transactions",
+            {name: row.ratio for name, row in _named(first) if row.ratio and _is_shown(row)},
+            mark=1.0,
+            mark_name="pgbench",
+        ),
+        "connections.svg": lines(
+            "Single payments a second, by connections",
+            {
+                **{setup: _by_connections(first, setup) for setup in Setup},
+                "pgbench": [(int(clients), rate) for clients, rate in first.pgbench.items()],
+            },
+            across="connections",
+            up="payments/s",
+        ),
+        "times.svg": lines(
+            "How long a single payment takes, with projections",
+            {
+                name: [
+                    (row.connections, value)
+                    for row in _spread(first, Setup.WORKERS)
+                    if (value := getattr(row, member)) is not None
+                ]
+                for name, member in (("p50", "p50_ms"), ("p99", "p99_ms"))
+            },
+            across="connections",
+            up="ms",
+        ),
+    }
+    if len(results) > 1:
+        made["accounts.svg"] = lines(
+            "Single payments, by the number of accounts, as a multiple of pgbench's transactions",
+            {setup: _by_accounts(results, setup) for setup in Setup},
+            across="accounts",
+            up="of pgbench",
+        )
+    return made
+
+
+def page_with(page: str, results: Sequence[Results]) -> str:
+    """The page with the tables and charts of these results."""
+    before, _, rest = page.partition(BEGINS)
+    _, mark, after = rest.partition(ENDS)
+    assert mark, "the page has no place for the figures"
+    return f"{before}{BEGINS}{''.join(_figures(results))}{ENDS}{after}"
+
+
+def kept(docs: Path) -> list[Results]:
+    """The results that the page shows."""
+    return [read_results(file) for file in sorted((docs / FOLDER).glob("results-*.json"))]
+
+
+def _figures(results: Sequence[Results]) -> Iterator[str]:
+    first = results[0]
+    machine = ", ".join(f"{name} {value}" for name, value in first.machine.items())
+    yield (
+        f"Measured on {first.at[:10]} with version {first.version}: {machine}; "
+        f"{first.accounts:,} accounts, {first.events:,} events before; medians of measurements of "
+        f"{first.seconds:g} s in {first.rounds} round{'s' * (first.rounds > 1)}.\n\n"
+    )
+    if first.T:
+        rates = ", ".join(f"{rate:,.0f} with {n} clients" for n, rate in first.pgbench.items())
+        yield f"**T = {first.T:,.0f}/s**: pgbench makes {rates}.\n\n"
+    for setup in dict.fromkeys(row.setup for row in first.rows):
+        yield (
+            f"| {setup} | connections | rate/s | of T | p50, ms | p99 | p99.9 "
+            "| serve | workers | postgres | load |\n|---|" + "--:|" * 10 + "\n"
+        )
+        for name, row in _named(first):
+            if row.setup == setup:
+                yield _line(name.partition(f", {setup}")[0], row)
+        yield "\n"
+    if first.takes:
+        yield "| | start, s | `serve` in memory, MB | event on disk, bytes |\n|---|--:|--:|--:|\n"
+        for name, takes in first.takes.items():
+            memory = f"{takes.memory_mb.get('serve', 0):,.0f}"
+            yield f"| {name} | {takes.start_s:.1f} | {memory} | {takes.event_bytes:,.0f} |\n"
+        yield "\n"
+    for name in files(results):
+        yield f"![{name.partition('.')[0]}]({FOLDER}/{name})\n\n"
+
+
+def _line(name: str, row: Row) -> str:
+    cells = [
+        name,
+        str(row.connections or ""),
+        f"{row.rate:,.0f}",
+        "" if row.ratio is None else f"{row.ratio:.2f}",
+        *("" if ms is None else f"{ms:,.1f}" for ms in (row.p50_ms, row.p99_ms, row.p999_ms)),
+        *("" if share is None else f"{share:.2f}" for share in by_part(row.cpu).values()),
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _named(results: Results) -> Iterator[tuple[str, Row]]:
+    """Each row with a name that no other has."""
+    for row in results.rows:
+        several = any(row.parts_with(other) for other in results.rows)
+        does = f": {row.does}" if several else ""
+        at = f", {row.connections}" if row.connections else ""
+        yield f"{row.scenario}{does}, {row.setup}{at}", row
+
+
+def _is_shown(row: Row) -> bool:
+    """Events a second are something else, and the ladder has a chart of its own."""
+    return row.connections > 0 and row.scenario != _LADDER
+
+
+def _spread(results: Results, setup: str) -> list[Row]:
+    return [
+        row for row in results.rows if row.setup == setup and row.scenario in (_LADDER, _SPREAD)
+    ]
+
+
+def _by_connections(results: Results, setup: str) -> Points:
+    return [(row.connections, row.rate) for row in _spread(results, setup)]
+
+
+def _by_accounts(results: Sequence[Results], setup: str) -> Points:
+    """At the most connections that it was measured with."""
+    points = []
+    for each in results:
+        rows = [row for row in each.rows if row.setup == setup and row.scenario == _SPREAD]
+        if rows and (ratio := max(rows, key=lambda row: row.connections).ratio):
+            points.append((each.accounts, ratio))
+    return points
+
+
+def main(docs: Path, sources: Sequence[Path]) -> None:
+    results = [read_results(source) for source in sources]
+    folder = docs / FOLDER
+    folder.mkdir(exist_ok=True)
+    for old in (*folder.glob("results-*.json"), *folder.glob("*.svg")):
+        old.unlink()
+    for number, each in enumerate(results, 1):
+        write_results(each, folder / f"results-{number}.json")
+    for name, chart in files(results).items():
+        (folder / name).write_text(chart)
+    page = docs / "performance.md"
+    page.write_text(page_with(page.read_text(), results))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(source) for source in sys.argv[2:]])
