@@ -69,14 +69,12 @@ class Budget:
 
     def tell(self) -> None:
         for name, least_s in self._least_s.items():
-            self._figure(f"µs a payment, {name}", f"{least_s / BATCH * 1e6:.1f}")
+            self._figure(f"µs a payment, {name}", round(least_s / BATCH * 1e6, 1))
 
 
 @pytest.fixture
-def budget(figure: Figure) -> Iterator[Budget]:
-    made = Budget(figure)
-    yield made
-    made.tell()
+def budget(figure: Figure) -> Budget:
+    return Budget(figure)
 
 
 def body(number: int) -> bytes:
@@ -121,12 +119,14 @@ def test_the_writers_part(fresh_store: Store, budget: Budget) -> None:
                 for answer in answers:
                     assert isinstance(answer, Answer)
                     encoded(answer.body)
+    budget.tell()
 
 
 def test_the_sockets_part(budget: Budget) -> None:
     """From a request's bytes to the writer, and from an answer to its bytes; without the system's
     part of sending them."""
     uvloop.run(wire(budget))
+    budget.tell()
 
 
 class Taken(list[Any]):
