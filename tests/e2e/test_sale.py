@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import signal
 import subprocess
@@ -13,6 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from api.cli.client import connected
+from api.cli.product import Product
+from api.cli.sale import conclude
 from domain.code_digits import is_code
 from tests.fixtures.fix_tally import PATIENCE_S, PROGRAM, Ran, Up, environment, tally
 
@@ -188,18 +192,20 @@ def test_a_cashier_who_presses_ctrl_c_takes_the_payment_back(
     assert sale.taken() == 0
 
 
-def test_ctrl_c_comes_too_late_for_what_the_payer_has_confirmed(sale: Sale) -> None:
-    """The till is held up while the payer confirms, and finds both when it goes on."""
-    with terminal(*sale.phone("--confirm-above", "0", "--answer", "confirm")) as phone:
-        code = phone.code()
-        with terminal(*sale.till("--code", code)) as till:
-            till.sees("Ctrl-C")
-            till.process.send_signal(signal.SIGSTOP)
-            assert phone.ends() == (0, f"Paid: 4.20 EUR to {sale.shop}.")
-            till.process.send_signal(signal.SIGINT)
-            till.process.send_signal(signal.SIGCONT)
-            assert till.ends() == (0, "Paid: 4.20 EUR.")
-    assert sale.taken() == PRICE
+@pytest.mark.parametrize("late", ["cancel", "decline", "confirm"])
+def test_who_comes_too_late_is_told_what_came_first(sale: Sale, late: str) -> None:
+    shown = tally(*sale.phone("--confirm-above", "0", "--no-wait", "--json")).json
+    posting = {"credit": sale.shop, "amount": PRICE, "currency": "EUR"}
+    by_code = {"pay_code": shown["code"], "postings": [posting]}
+    payment = sale.up.post("/v1/payments", f"{sale.shop}-1", by_code)
+    sale.up.post(f"/v1/payments/{payment['id']}/confirm", f"{sale.shop}-2", {})
+
+    async def comes() -> dict[str, Any]:
+        product = Product(url=sale.up.url, key=sale.up.keys["client"], admin_key=None)
+        async with connected(product) as client:
+            return await conclude(client, payment, late)
+
+    assert asyncio.run(comes())["state"] == "settled"
 
 
 def test_a_payer_who_goes_away_leaves_the_code_and_says_so(sale: Sale) -> None:
