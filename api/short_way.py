@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.access import AccessLog
 from api.answers import encoded
 from api.auth import PAYS, Caller, bearer
+from api.codes import shown_at_once
 from api.commands import REPLAYED, accepted
 from api.payment_parser import plain_payment
 from api.problems import Problem
@@ -108,13 +109,18 @@ class Taken:
         plain = plain_payment(bytes(self.body))
         if not caller or caller.role not in PAYS or not key or not plain or plain.key is not None:
             return False
+        order, fingerprint, code = plain.asked
+        shown = None if code is None else shown_at_once(code, parts)
+        if shown is None and code is not None:
+            return False
         self._request_id = request_id(sent.get(b"x-request-id", b"").decode("latin-1"))
         self._short_way, self._caller = short_way, caller
         self._command = MakePayment(
             id=command_stream(parts.ledger, caller.name, key),
-            fingerprint=plain.fingerprint,
+            fingerprint=fingerprint,
             actor=Actor(caller.name, caller.key_id, self._request_id),
-            order=plain.order,
+            order=order,
+            shown=shown,
         )
         try:
             parts.writer.take(self._command, self)
