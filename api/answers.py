@@ -1,6 +1,7 @@
 """Answers as bytes."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +22,10 @@ def answered(body: Any, *, status: int = 200, headers: Mapping[str, str] | None 
 
 
 def read(body: Any, position: int) -> Response:
-    """The answer to a read that is true at that position."""
-    return answered(body, headers={"Ledger-Position": str(position)})
+    """The answer to a read that is true at that position, for api/conditional.py to compare."""
+    answer = answered(body, headers={"Ledger-Position": str(position)})
+    answer.headers["ETag"] = f'"{blake2b(answer.body, digest_size=16).hexdigest()}"'
+    return answer
 
 
 def listed(items: Sequence[Any], next_cursor: str | None, position: int) -> Response:

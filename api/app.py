@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from api import openapi
 from api.access import AccessLog
+from api.conditional import Conditional
 from api.edge import Edge
 from api.metrics import Metrics
 from api.operations import query_problem
@@ -119,7 +120,7 @@ class App(FastAPI):
         self._access = access
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Edge(super().build_middleware_stack(), self._access)
+        return Edge(Conditional(super().build_middleware_stack()), self._access)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

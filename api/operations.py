@@ -97,12 +97,11 @@ def operation(
         parameters.append(_PREFER)
     if positioned:
         headers["Ledger-Position"] = _LEDGER_POSITION
+        parameters.append(_IF_NONE_MATCH)
     media = _lines if lines else json_content
     content = {} if answer is None else media(answer, example)
     success = {"description": summary, "headers": headers, "content": content | (also or {})}
-    successes: dict[int | str, dict[str, Any]] = {status: success}
-    if status == 201:
-        successes[200] = {**success, "description": "The answer of a dry run"}
+    successes = _successes(status, success, positioned=positioned)
     extra: dict[str, Any] = {
         "parameters": parameters,
         "security": [] if allowed is None else [{"key": []}],
@@ -123,6 +122,19 @@ def operation(
         "responses": {**successes, **_problems(codes)},
         "openapi_extra": extra | (_body(takes, required=True) if takes else {}),
     }
+
+
+def _successes(
+    status: int, success: dict[str, Any], *, positioned: bool
+) -> dict[int | str, dict[str, Any]]:
+    """And what else is as good an answer, by status."""
+    successes: dict[int | str, dict[str, Any]] = {status: success}
+    if status == 201:
+        successes[200] = {**success, "description": "The answer of a dry run"}
+    if positioned:
+        told = "The client has it: its ETag is among those of If-None-Match"
+        successes[304] = {**success, "description": told, "content": {}}
+    return successes
 
 
 class OnlyKnownParameters:
@@ -258,6 +270,13 @@ _IDEMPOTENCY_KEY: Final = {
     ),
     "schema": {"type": "string", "pattern": KEY},
     "example": "order-17",
+}
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The `ETag` of an earlier answer: 304 without a body where it is the same",
+    "schema": {"type": "string"},
+    "example": '"9a0364b9e99bb480dd25e1f0284c8555"',
 }
 _PREFER: Final = {
     "name": "Prefer",

@@ -14,6 +14,14 @@ _UTIME, _STIME, _CUTIME, _CSTIME = range(11, 15)
 _PARENT: Final = 1
 
 
+_IDLE: Final = slice(3, 5)
+"""Of the times of all processors: idle, and waiting for a disk."""
+_TIMES: Final = 8
+"""Up to what the host gave to others; then come times that are in those before."""
+OTHERS: Final = "others"
+"""Who is none of ours, the host of a virtual machine too: with many of them nothing is measured."""
+
+
 class Processes:
     """The processes of a product by part, and its PostgreSQL, which has many."""
 
@@ -22,12 +30,14 @@ class Processes:
         self._postgres = postgres
 
     def used_s(self, **others: int) -> dict[str, float]:
-        """Seconds of processor that each part and each other process has had so far."""
+        """Seconds of processor that each part and each other process has had so far, and `OTHERS`:
+        only a difference of that says something."""
         if not _PROC.is_dir():
             return {}
         used = {name: used_s(pid) for name, pid in {**self._parts, **others}.items()}
         if self._postgres is not None:
             used["postgres"] = _with_children_s(self._postgres)
+        used[OTHERS] = _machine_s() - sum(used.values())
         return used
 
     def memory_mb(self) -> dict[str, float]:
@@ -52,6 +62,12 @@ def used_s(pid: int) -> float:
     """Of one process so far, its threads included; 0 once it is gone."""
     fields = _stat(pid)
     return (int(fields[_UTIME]) + int(fields[_STIME])) / os.sysconf("SC_CLK_TCK") if fields else 0
+
+
+def _machine_s() -> float:
+    """What all processors have done so far."""
+    times = [int(each) for each in (_PROC / "stat").read_text().split()[1 : 1 + _TIMES]]
+    return (sum(times) - sum(times[_IDLE])) / os.sysconf("SC_CLK_TCK")
 
 
 def _with_children_s(pid: int) -> float:

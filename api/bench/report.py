@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from api.bench.charts import Points, bars, lines
-from api.bench.results import Results, Row, by_part, read_results, write_results
+from api.bench.results import Results, Row, by_part, comparisons, read_results, write_results
 from api.bench.scenarios import Setup
 
 BEGINS: Final = "<!-- figures: drawn by `make bench-report` -->\n"
@@ -99,6 +99,8 @@ def _figures(results: Sequence[Results]) -> Iterator[str]:
             if row.setup == setup:
                 yield _line(name.partition(f", {setup}")[0], row)
         yield "\n"
+    yield from (f"- {line}\n" for line in comparisons(first))
+    yield "\n"
     if first.takes:
         yield "| | start, s | `serve` in memory, MB | event on disk, bytes |\n|---|--:|--:|--:|\n"
         for name, takes in first.takes.items():

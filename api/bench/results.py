@@ -11,11 +11,14 @@ import msgspec
 from rich.table import Table
 
 from api.bench.books import Proof
+from api.bench.cpu import OTHERS
 from api.bench.jobs import Done
 from api.bench.measuring import Measured
 from api.bench.scenarios import Case, Setup
 from api.cli.output import CannotRun, table
 
+_QUIET: Final = 0.2
+"""Processors that others may keep busy before it is told."""
 _WORKERS: Final = "workers"
 _LOAD: Final = "load"
 _POSTGRES: Final = "postgres"
@@ -189,7 +192,8 @@ def by_part(cpu: Mapping[str, float]) -> dict[str, float | None]:
     found: dict[str, float | None] = dict.fromkeys(_PARTS)
     for name, share in cpu.items():
         part = name if name in _PARTS else _LOAD if name == "bench" else _WORKERS
-        found[part] = (found[part] or 0) + share
+        if name != OTHERS:
+            found[part] = (found[part] or 0) + share
     return found
 
 
@@ -214,6 +218,12 @@ def comparisons(results: Results) -> list[str]:
                 f"{scenario}, {row.rate:,.0f} payments/s: in all read models after "
                 f"{_told(row.lag_p50_ms, 1)} ms (p50), {_told(row.lag_p99_ms, 1)} ms (p99)"
             )
+    disturbed = [row.cpu.get(OTHERS, 0) for row in results.rows]
+    if max(disturbed, default=0) > _QUIET:
+        found.append(
+            f"others kept up to {max(disturbed):.1f} processors busy meanwhile (a median of "
+            f"{statistics.median(disturbed):.1f}): measure again where it is quiet"
+        )
     behind = [row for row in results.rows if row.behind_s is not None]
     if behind:
         worst = max(behind, key=lambda row: row.behind_s or 0)

@@ -29,10 +29,10 @@ from tests.fixtures.fix_tally import (
     until,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT = ("--json", "--rounds", "1", "--seconds", "0.5", "--accounts", "50", "--connections", "4")
-WITHIN_S = 240
+WITHIN_S = 600
 
 
 def scenarios(*names: str) -> list[str]:
@@ -76,7 +76,7 @@ def test_a_benchmark_counts_what_it_did_and_proves_its_books(
     assert found["pgbench"].keys() == {"8", "32"}
     assert {row["scenario"] for row in found["rows"]} > {"single spread", "replay", "rebuild"}
     for row in found["rows"]:
-        check_row(row, found["T"])
+        check_row({**row, "cpu": {**row["cpu"]}}, found["T"])
     assert set(found["takes"]) == set(found["books"]) - {"what is read again"}
     for takes in found["takes"].values():
         assert 0 < takes["start_s"] < WITHIN_S
@@ -91,6 +91,7 @@ def check_row(row: dict[str, Any], reference: float) -> None:
     assert row["rate"] > 0, row
     if row["scenario"] != "lag":
         assert row["ratio"] == pytest.approx(row["rate"] / reference)
+    assert row["cpu"].pop("others") > -0.1
     parts = {name.partition("-")[0] for name in row["cpu"]}
     if row["setup"] == "one process":
         assert parts == {"workers" if row["scenario"] == "replay" else "rebuild", "postgres"}

@@ -92,11 +92,14 @@ def test_what_is_due_is_found_the_oldest_first_up_to_a_limit(fresh_store: Store)
         at = START + timedelta(seconds=seconds)
         return Due(history.pay(("alice", "bob", 1), execute_at=at), "execute")
 
-    later, first, second, third = hold(300), hold(60), schedule(90), hold(120)
+    def ask(seconds: int) -> Due:
+        return Due(history.request("bob", expires_in_s=seconds), "expire_request")
+
+    later, first, second, third = hold(300), hold(60), schedule(90), ask(120)
     history.pay(("alice", "bob", 1))
-    done = [hold(10), hold(10), schedule(10), schedule(10)]
-    history.void(done[0].payment).capture(done[1].payment).cancel(done[2].payment)
-    history.later(seconds=10).execute(done[3].payment)
+    done = [each.subject for each in (hold(10), hold(10), schedule(10), schedule(10), ask(10))]
+    history.void(done[0]).capture(done[1]).cancel(done[2]).cancel_request(done[4])
+    history.later(seconds=10).execute(done[3])
     history.store(fresh_store.app_dsn)
     with found_in(fresh_store) as due:
         assert due.due(START, 9) == [], "there is no read model yet"

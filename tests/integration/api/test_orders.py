@@ -134,6 +134,21 @@ def test_orders_of_before_a_rotation_verify_after_it_and_urls_stay(
             verified(before, keys(api))
 
 
+def test_no_log_line_has_a_token(
+    hands: tuple[Api, Clock], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api, _ = hands
+    request = opened(api)
+    token = request["url"].rpartition("/")[2]
+    caplog.set_level("INFO", logger="tally.access")
+    order(api, request)
+    api.get(f"/p/{token[:-1]}", role=None)
+    keys(api)  # a line is written once its answer is: those before are there by now
+    lines = capsys.readouterr().err
+    assert lines.count('"route":"/p/{token}"') == 2
+    assert token[:-1] not in lines
+
+
 def test_an_order_is_gone_once_it_is_paid_canceled_or_over(hands: tuple[Api, Clock]) -> None:
     api, clock = hands
     paid, canceled, late = opened(api), opened(api), opened(api, expires_in_s=30)

@@ -356,3 +356,25 @@ def test_status_tells_how_far_everything_is(town: Api) -> None:
     assert status["mirror"] is None
     for projection in status["projections"].values():
         assert projection["lag"] == status["end"] - projection["position"]
+
+
+def test_an_answer_that_the_client_has_is_not_sent_again(api: Api) -> None:
+    """Until it is another one: the ETag is of the body, which tells its position."""
+    api.open("cash", overdraft_limit=None)
+    position = api.open("alice")
+    path = "/v1/accounts/alice/balance"
+    first = api.get(path, min_position=position)
+    known = first.headers["ETag"]
+    for sent in (known, f'"other", W/{known}', "*"):
+        again = api.get(path, headers={"If-None-Match": sent})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["ETag"] == known
+        assert again.headers["Ledger-Position"] == first.headers["Ledger-Position"]
+        assert "content-type" not in again.headers
+    assert api.get(path, headers={"If-None-Match": '"other"'}).json() == first.json()
+    paid = api.pay("cash", "alice", 1).json()["position"]
+    changed = api.get(path, min_position=paid, headers={"If-None-Match": known})
+    assert changed.status_code == 200
+    assert changed.json()["posted"] == 1
+    missing = api.get("/v1/accounts/nobody", headers={"If-None-Match": "*"})
+    assert missing.status_code == 404

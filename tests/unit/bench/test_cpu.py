@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api.bench.cpu import Processes, shares, used_s
+from api.bench.cpu import OTHERS, Processes, shares, used_s
 from api.bench.machine import file_system
 
 BUSY = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
@@ -50,7 +50,17 @@ def test_shares_are_of_one_processor() -> None:
 
 
 def test_other_processes_may_be_looked_at_too() -> None:
-    assert set(Processes({"serve": os.getpid()}, None).used_s(load=1)) == {"serve", "load"}
+    assert set(Processes({"serve": os.getpid()}, None).used_s(load=1)) == {
+        "serve", "load", OTHERS,
+    }  # fmt: skip
+
+
+def test_what_others_take_is_seen() -> None:
+    ours = Processes({"ours": os.getpid()}, None)
+    before, began = ours.used_s(), time.monotonic()
+    subprocess.run([sys.executable, "-c", BUSY], check=True)
+    used = shares(before, ours.used_s(), time.monotonic() - began)
+    assert used[OTHERS] * (time.monotonic() - began) > 0.25
 
 
 @pytest.mark.parametrize(("folder", "kind"), [("/proc/self", "proc"), ("/nowhere/at/all", None)])

@@ -12,6 +12,14 @@ def test_a_record_is_keyed_by_its_account_or_its_payment() -> None:
     assert keys == [key_of(event) for event in history.events]
 
 
+def test_a_payment_request_is_keyed_by_its_id_and_its_commands_by_the_account() -> None:
+    history = History().open("alice", "bob")
+    request = history.request("bob", 1)
+    payment = history.pay_request(request, "alice")
+    keys = [record.key for record in history.records(after=4)]
+    assert keys == [str(request), "bob", str(payment), "alice", "bob", str(request)]
+
+
 def test_an_event_keeps_its_id_wherever_it_comes_from() -> None:
     history = History().open("alice")
     record = history.records()[0]
