@@ -13,6 +13,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -61,7 +62,8 @@ class Inbox:
         self._answered.append((taken, result))
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._give)
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._give)
 
     def _give(self) -> None:
         self._woken = False  # first: what is put from here on wakes again, or is given below
