@@ -56,6 +56,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     payment_request_commands.router,
     payment_requests.router,
     orders.router,
+    decoding.router,
     pay_codes.router,
     devices.router,
     balances.router,
@@ -63,7 +64,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     statements.router,
     reports.router,
     trial_balance.router,
-    decoding.router,
     events.router,
     health.router,
 )

@@ -104,8 +104,7 @@ def _understood(request: Request, line: bytes, *, dry_run: bool) -> Understood:
         key: Any = members.pop("idempotency_key", None)
         asked = asked_payment(members)
     else:
-        order, meaning, key = plain
-        asked = Asked(order, meaning)
+        asked, key = plain
     id = uuid4() if dry_run and key is None else command_id(request, _key(key))
     return Understood(asked, id)
 

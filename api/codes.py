@@ -37,7 +37,16 @@ async def payment_command(asked: Asked, parts: Parts, **identity: Any) -> MakePa
 
 
 async def _shown(text: str, parts: Parts) -> ShownCode:
+    if (at_once := shown_at_once(text, parts)) is not None:
+        return at_once
     by_device = await parts.devices.shown(text, parts.clock())
     if by_device is None:
         return ShownCode(pay_codes=parts.pay_codes.streams(text))
     return ShownCode(device=by_device.device, step=by_device.step)
+
+
+def shown_at_once(text: str, parts: Parts) -> ShownCode | None:
+    """Of a text that can be no device's: what it may be needs no question to the store."""
+    if parts.devices.may_be_of_one(text):
+        return None
+    return ShownCode(pay_codes=parts.pay_codes.streams(text))

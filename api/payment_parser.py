@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.codes import Asked
 from api.models import ACCOUNT_ID, MAX_HOLD_S, MAX_METADATA, MAX_POSTINGS
 from domain.currencies import MINOR_UNIT_EXPONENTS
 from domain.events import Posting
@@ -21,10 +22,10 @@ _AccountId = Annotated[str, Meta(pattern=ACCOUNT_ID)]
 
 
 class _Posting(Struct, forbid_unknown_fields=True, gc=False):
-    debit: _AccountId
     credit: _AccountId
     amount: Annotated[int, Meta(ge=1, le=MAX_AMOUNT_MINOR)]
     currency: str
+    debit: _AccountId | UnsetType = UNSET
 
 
 class _Payment(Struct, forbid_unknown_fields=True):
@@ -43,12 +44,12 @@ class _Payment(Struct, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+    pay_code: str | UnsetType = UNSET
     idempotency_key: str | UnsetType = UNSET
 
 
 class PlainPayment(NamedTuple):
-    order: PaymentOrder
-    fingerprint: bytes
+    asked: Asked
     key: str | None
     """Of a line of a bulk: as sent."""
 
@@ -56,7 +57,7 @@ class PlainPayment(NamedTuple):
 _decoder: Final = msgspec.json.Decoder(_Payment)
 _canonical: Final = msgspec.json.Encoder(order="sorted")
 """Of ASCII text without escapes it writes what api.requests.fingerprint does."""
-_OPTIONAL: Final = ("mode", "hold_timeout_s", "carrier", "reference", "metadata")
+_TERMS: Final = ("mode", "hold_timeout_s", "carrier", "reference", "metadata")
 
 
 def plain_payment(content: bytes) -> PlainPayment | None:
@@ -70,34 +71,48 @@ def plain_payment(content: bytes) -> PlainPayment | None:
         sent = _decoder.decode(content)
     except msgspec.MsgspecError:
         return None
-    members: dict[str, Any] = {
-        name: value for name in _OPTIONAL if (value := getattr(sent, name)) is not UNSET
+    terms: dict[str, Any] = {
+        name: value for name in _TERMS if (value := getattr(sent, name)) is not UNSET
     }
+    code = None if sent.pay_code is UNSET else sent.pay_code
+    if content.count(b'"') != _quotes(sent, terms) or not _is_plain(sent, code):
+        return None  # a member was there twice, or it is for the models to say what is wrong
     postings = tuple(
-        Posting(posting.debit, posting.credit, posting.amount, posting.currency)
+        Posting(posting.debit or "", posting.credit, posting.amount, posting.currency)
         for posting in sent.postings
     )
-    if (
-        content.count(b'"') != _quotes(sent, members)  # else a member was there twice
-        or any(posting.currency not in MINOR_UNIT_EXPONENTS for posting in postings)
-        or ("hold_timeout_s" in members and members.get("mode") != "hold")
-    ):
-        return None
+    members = terms if code is None else {"pay_code": code, **terms}
     meaning = ["POST", "/v1/payments", {"postings": sent.postings, **members}]
-    return PlainPayment(
-        order=PaymentOrder(postings=postings, **{"metadata": {}, **members}),
-        fingerprint=hashlib.sha256(_canonical.encode(meaning)).digest(),
-        key=None if sent.idempotency_key is UNSET else sent.idempotency_key,
+    asked = Asked(
+        PaymentOrder(postings=postings, **{"metadata": {}, **terms}),
+        hashlib.sha256(_canonical.encode(meaning)).digest(),
+        code,
     )
+    return PlainPayment(asked, None if sent.idempotency_key is UNSET else sent.idempotency_key)
 
 
-def _quotes(sent: _Payment, members: dict[str, Any]) -> int:
+def _is_plain(sent: _Payment, code: str | None) -> bool:
+    """Whether its members go together: who shows a code is named by it, and pays at once."""
+    if any(posting.currency not in MINOR_UNIT_EXPONENTS for posting in sent.postings):
+        return False
+    if code is not None and (len(sent.postings) > 1 or sent.mode == "hold"):
+        return False
+    if any((posting.debit is UNSET) != (code is not None) for posting in sent.postings):
+        return False
+    return sent.hold_timeout_s is UNSET or sent.mode == "hold"
+
+
+def _quotes(sent: _Payment, terms: dict[str, Any]) -> int:
     """How many a body without escapes has in which each of these members stands once."""
-    names = 1 + len(members) + 4 * len(sent.postings)
-    texts = 3 * len(sent.postings) + len(members) - ("hold_timeout_s" in members)
-    if "metadata" in members:
-        names += len(members["metadata"])
-        texts += len(members["metadata"]) - 1
-    if sent.idempotency_key is not UNSET:
-        names, texts = names + 1, texts + 1
+    names = 1 + len(terms) + 4 * len(sent.postings)
+    texts = 3 * len(sent.postings) + len(terms) - ("hold_timeout_s" in terms)
+    if "metadata" in terms:
+        names += len(terms["metadata"])
+        texts += len(terms["metadata"]) - 1
+    for lone in (sent.pay_code, sent.idempotency_key):
+        if lone is not UNSET:
+            names, texts = names + 1, texts + 1
+    for posting in sent.postings:
+        if posting.debit is UNSET:
+            names, texts = names - 1, texts - 1
     return 2 * (names + texts)

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -20,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.access import AccessLog
 from api.answers import encoded
 from api.auth import PAYS, Caller, bearer
+from api.codes import shown_at_once
 from api.commands import REPLAYED, accepted
 from api.payment_parser import plain_payment
 from api.problems import Problem
@@ -60,7 +62,8 @@ class Inbox:
         self._answered.append((taken, result))
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._give)
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._give)
 
     def _give(self) -> None:
         self._woken = False  # first: what is put from here on wakes again, or is given below
@@ -108,13 +111,18 @@ class Taken:
         plain = plain_payment(bytes(self.body))
         if not caller or caller.role not in PAYS or not key or not plain or plain.key is not None:
             return False
+        order, fingerprint, code = plain.asked
+        shown = None if code is None else shown_at_once(code, parts)
+        if shown is None and code is not None:
+            return False
         self._request_id = request_id(sent.get(b"x-request-id", b"").decode("latin-1"))
         self._short_way, self._caller = short_way, caller
         self._command = MakePayment(
             id=command_stream(parts.ledger, caller.name, key),
-            fingerprint=plain.fingerprint,
+            fingerprint=fingerprint,
             actor=Actor(caller.name, caller.key_id, self._request_id),
-            order=plain.order,
+            order=order,
+            shown=shown,
         )
         try:
             parts.writer.take(self._command, self)

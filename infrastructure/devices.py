@@ -100,9 +100,13 @@ class Devices:
         async with self._pool.connection() as conn:
             await conn.execute(b"DELETE FROM tally.device_secrets WHERE device = %s", (device,))
 
+    def may_be_of_one(self, text: str) -> bool:
+        """Whether the text has the form of a device's code."""
+        return is_code(text) and text.startswith(self._prefix)
+
     async def shown(self, text: str, now: datetime) -> Shown | None:
         """Which device a code is of, and made it when; None where it is of none."""
-        if not (is_code(text) and text.startswith(self._prefix)):
+        if not self.may_be_of_one(text):
             return None
         handle = text[len(self._prefix) :][:HANDLE_DIGITS]
         async with self._pool.connection() as conn:

@@ -70,6 +70,12 @@ class EventLog:
         )
         return await self.whole_from(int(last)) if last else 0
 
+    async def pay_code(self, stream: UUID) -> PayCodeIssued:
+        """How a pay code was issued, one that there is: what no read model knows of it."""
+        issued = (await self._select("stream = %s AND version = 1", stream))[0].event
+        assert isinstance(issued, PayCodeIssued)
+        return issued
+
     async def pay_code_is_live(self, stream: UUID, now: datetime) -> bool:
         """Whether the pay code of that stream can still be used."""
         found = [each.event for each in await self._select("stream = %s", stream)]

@@ -17,6 +17,8 @@ _EVENTS: Final[Mapping[str, Mapping[str, int]]] = {
     "hot": {"201": 3},
     "bulk": {"201": 3},
     "holds": {"201": 3, "200": 4},
+    "issued codes": {"201": 2},
+    "pay codes": {"201": 4},
     "reads": {"200": 0},
 }
 """How many events an answer says there are, by the work of its crew and its status. No other
@@ -50,12 +52,16 @@ class Books:
 
     def answered(self, crews: Iterable[Done]) -> None:
         for crew in crews:
-            for status, times in crew.answers.items():
-                events = _EVENTS[crew.does].get(status)
-                if events is None:
-                    self._others[f"{crew.does}: {status}"] += times
-                else:
-                    self._answered += events * times
+            self.count(crew.does, crew.answers)
+
+    def count(self, does: str, answers: Mapping[str, int]) -> None:
+        """So many answers by status."""
+        for status, times in answers.items():
+            events = _EVENTS[does].get(status)
+            if events is None:
+                self._others[f"{does}: {status}"] += times
+            else:
+                self._answered += events * times
 
     def proved(self, end: int, *, sums: Mapping[str, int], differences: Iterable[str]) -> Proof:
         """Against what is in the store; `end` is its end after all of it."""

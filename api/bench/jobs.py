@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 LINES: Final = 1_000
+PAY_CODES: Final = "pay codes"
 HOT: Final = "hot"
 """Ends the name of the account that `hot` pays to."""
 
@@ -41,6 +42,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Payments in one body of a bulk."""
     payments: list[str] = []
     """Ids that may be read."""
+    codes: list[str] = []
+    """Pay codes to pay by, each once: of the accounts in turn."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

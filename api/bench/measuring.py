@@ -16,10 +16,10 @@ import msgspec
 
 from api.bench.books import Books
 from api.bench.cpu import Processes, shares
-from api.bench.jobs import BEGUN, ENDED, LINES, Crew, Done, Job
+from api.bench.jobs import BEGUN, ENDED, LINES, PAY_CODES, Crew, Done, Job
 from api.bench.lag import percentiles_ms, watching
 from api.bench.scenarios import Case, Setup
-from api.cli.client import connected
+from api.cli.client import Client, connected
 from api.cli.itself import environment
 from api.cli.output import CannotRun
 from api.cli.product import Product
@@ -33,6 +33,9 @@ _FIRST_WARM_S: Final = 1.5
 """After a start: the writer has its accounts to load."""
 _CATCHES_UP_WITHIN_S: Final = 120.0
 _PAYMENTS_READ: Final = 500
+_CODES_LAST_S: Final = 300
+_CODES_A_SECOND: Final = 5_000
+"""Issued before they are paid by: no machine has come near yet."""
 
 
 class Measured(NamedTuple):
@@ -110,6 +113,7 @@ class Bench:
     def _load(self, crews: Sequence[Crew], warm_s: float, seconds: float) -> Measured:
         does = {crew.does for crew in crews}
         product = self._product
+        codes = self._codes(int(_CODES_A_SECOND * (warm_s + seconds))) if PAY_CODES in does else []
         job = Job(
             url=product.url,
             key=product.key_of_admin() if "openings" in does else product.key,
@@ -120,14 +124,44 @@ class Bench:
             warm_s=warm_s,
             seconds=seconds,
             payments=self._payments() if "reads" in does else [],
+            codes=codes,
         )
         measured = loaded(job, self._processes)
         self._books.answered(measured.crews)
+        if codes:
+            # Used up, before they are over: that would be an event that no answer tells of.
+            used = sum(sum(crew.answers.values()) for crew in measured.crews)
+            rest = msgspec.structs.replace(
+                job, run=secrets.token_hex(6), codes=codes[used:], warm_s=0, seconds=_FILLING_S
+            )
+            self._books.answered(loaded(rest, self._processes).crews)
         return measured
 
     def _payments(self) -> list[str]:
         items = ask(self._product, f"/v1/payments?limit={_PAYMENTS_READ}")["items"]
         return [item["id"] for item in items]
+
+    def _codes(self, count: int) -> list[str]:
+        """Issues so many, of the accounts in turn."""
+        run, openers = secrets.token_hex(6), asyncio.Semaphore(_OPENERS)
+
+        async def issued(client: Client, number: int) -> str:
+            account = f"{self._prefix}{number % self._accounts}"
+            code = {"debit_account": account, "currency": "EUR", "max_amount": 1}
+            body = msgspec.json.encode({**code, "expires_in_s": _CODES_LAST_S})
+            async with openers:
+                reply = await client.send("/v1/pay-codes", f"{run}-{number}", body)
+            if not reply.ok:
+                raise CannotRun(f"a pay code could not be issued: {reply.status} {reply.code}")
+            return str(msgspec.json.decode(reply.body)["code"])
+
+        async def all_issued() -> list[str]:
+            async with connected(self._product, connections=_OPENERS) as client:
+                return await asyncio.gather(*(issued(client, number) for number in range(count)))
+
+        codes = asyncio.run(all_issued())
+        self._books.count("issued codes", {"201": count})
+        return codes
 
 
 def ask(product: Product, path: str) -> Any:

@@ -96,6 +96,15 @@ class Requests:
 
         return script
 
+    def pay_codes(self) -> Callable[[], Script]:
+        """Payments by the codes that there are, to the hot account: a shop's till."""
+        head = self._post("/v1/payments")
+        body = b'{"pay_code":"%b","postings":[{"credit":"%bhot","amount":1,"currency":"EUR"}]}'
+        prefix = self._job.prefix.encode()
+        return self._encoded(
+            self._command(head, body % (code.encode(), prefix)) for code in self._job.codes
+        )
+
     def reads(self) -> Callable[[], Script]:
         """By turns an account's balance, a payment, and a page of an account's statement."""
         job, today = self._job, datetime.now(UTC).date()
@@ -164,5 +173,6 @@ SCRIPTS: Final[dict[str, Callable[[Requests], Callable[[], Script]]]] = {
     "hot": Requests.hot,
     "bulk": Requests.bulk,
     "holds": Requests.holds,
+    "pay codes": Requests.pay_codes,
     "reads": Requests.reads,
 }

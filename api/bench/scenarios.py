@@ -56,6 +56,7 @@ _PLANS: Final[dict[str, _Plan]] = {
     "single hot": lambda most: [(_COMPARED, (_crew("hot", most),))],
     "ladder": lambda _: [(_EACH, (_crew("spread", each),)) for each in LADDER],
     "holds": lambda most: [(_EACH, (_crew("holds", most),))],
+    "pay codes": lambda most: [((Setup.ALONE,), (_crew("pay codes", most),))],
     "bulk": lambda _: [(_EACH, (_crew("bulk", _BULKS),))],
     "bulk mixed with singles": lambda most: [
         ((Setup.ALONE,), (_crew("spread", most), _crew("bulk", 1)))

@@ -5,11 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Match
-from starlette.types import Scope
 
 from api import examples
 from api.answer_models import BulkAnswer
@@ -28,17 +25,8 @@ from api.models import BulkLineBody
 from api.operations import LINES, operation
 from api.problems import Problem
 from api.requests import read_flag
+from api.whole_path import WholePath
 from application.answers import Answer
-
-
-class WholePath(APIRoute):
-    """Takes every method of its path, to say which it has: else GET /v1/payments/bulk would read
-    a payment of that id."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, child = super().matches(scope)
-        return Match.FULL if match is Match.PARTIAL else match, child
-
 
 router = APIRouter(tags=["payments"], route_class=WholePath)
 

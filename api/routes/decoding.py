@@ -20,6 +20,7 @@ from api.operations import BINARY, json_content, operation
 from api.parts import parts_of
 from api.problems import Problem, body_error, invalid
 from api.requests import media_type, parsed, read_content, require_media_type, understood
+from api.whole_path import WholePath
 from domain.code_digits import is_code
 from infrastructure.carriers import emvco
 from infrastructure.carriers.decoders import Busy
@@ -29,7 +30,7 @@ from infrastructure.carriers.pictures import read_qr, read_qr_or_barcode
 from infrastructure.carriers.shop_qr import TOKEN
 from infrastructure.carriers.sound import read_wav
 
-router = APIRouter(tags=["carriers"])
+router = APIRouter(tags=["carriers"], route_class=WholePath)
 
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 JSON: Final = "application/json"

@@ -105,7 +105,7 @@ async def get_pay_code(
     request: Request, id: PayCodeIdInPath, query: Annotated[Read, Query()]
 ) -> Response:
     position, found = await _found(request, id, query)
-    return read(found.told, position)
+    return read(found, position)
 
 
 @router.get(
@@ -130,10 +130,12 @@ async def get_carrier(
     request: Request, id: PayCodeIdInPath, query: Annotated[CarrierQuery, Query()]
 ) -> Response:
     position, found = await _found(request, id, query)
-    if found.caller != caller_of(request).name:
+    parts, pay_code = parts_of(request), UUID(found["id"])
+    issued = await parts.events.pay_code(pay_code)
+    if issued.actor.caller != caller_of(request).name:
         raise Problem("forbidden", "Only the caller that made a code may show it.")
-    digits = parts_of(request).pay_codes.digits(found.command, UUID(found.told["id"]))
-    if found.told["state"] != "live" or digits is None:
+    digits = parts.pay_codes.digits(issued.command, pay_code)
+    if found["state"] != "live" or digits is None:
         raise Problem("gone")
     media_type, content = await asyncio.to_thread(_carried, digits, query)
     headers = {"Ledger-Position": str(position), "Cache-Control": "no-store"}
@@ -154,7 +156,7 @@ def _carried(digits: str, query: CarrierQuery) -> tuple[str, bytes]:
             return media_type, draw(digits)
 
 
-async def _found(request: Request, id: str, query: Read) -> tuple[int, codes_queries.PayCodeRead]:
+async def _found(request: Request, id: str, query: Read) -> tuple[int, dict[str, Any]]:
     parts = parts_of(request)
     pay_code = paths.payment_id(id)
     return await parts.reads.find(

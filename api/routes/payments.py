@@ -18,8 +18,10 @@ from api.paths import PaymentIdInPath
 from api.queries import Page, PaymentsQuery, Read
 from api.reading import deadline_of, needed
 from application.answers import Recorded
+from domain.confirmation_events import PaymentConfirmed, PaymentDeclined
 from domain.events import (
     LedgerEvent,
+    PaymentCanceled,
     PaymentCaptured,
     PaymentDecided,
     PaymentExpired,
@@ -155,9 +157,11 @@ def _amounts(event: LedgerEvent) -> Sequence[int]:
     match event:
         case PaymentDecided():
             return [posting.amount_minor for posting in event.postings]
-        case PaymentCaptured() | PaymentRefunded():
+        case PaymentCaptured() | PaymentRefunded() | PaymentConfirmed():
             return event.amounts
-        case PaymentVoided() | PaymentExpired():
+        case PaymentVoided() | PaymentExpired() | PaymentDeclined():
             return event.released
+        case PaymentCanceled():
+            return event.released or ()
         case _:
             return ()

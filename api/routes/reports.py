@@ -12,6 +12,7 @@ from api.auth import READS
 from api.code_answer_models import CarriersReport
 from api.operations import operation
 from api.parts import parts_of
+from api.problems import invalid, parameter_error
 from api.queries import ReportQuery
 from api.reading import deadline_of, needed
 from projections.payments import carriers_queries
@@ -36,6 +37,9 @@ router = APIRouter(tags=["statements"])
     ),
 )
 async def report_carriers(request: Request, query: Annotated[ReportQuery, Query()]) -> Response:
+    if query.from_ > query.to:
+        told = "`from` must not be after `to`."
+        raise invalid([parameter_error("from", "too_large", told)])
     reads = parts_of(request).reads
     async with reads.at("payments", needed(query), deadline_of(request)) as view:
         items = await carriers_queries.carriers(view, query.from_, query.to)

@@ -50,8 +50,6 @@ class PayCodeReplay:
         return (
             event.originator_id,
             self.issued_position + 1,
-            event.command,
-            event.actor.caller,
             event.debit_account,
             event.currency,
             event.max_amount_minor,

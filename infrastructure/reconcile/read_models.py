@@ -49,8 +49,8 @@ _REQUESTS = """SELECT id, created_position, credit_account, currency, reference,
     token_key, position, state, revision, amount, description, expires_in_s, expires_at, payment,
     metadata FROM tally_read.payments_requests{g}"""
 _CODES: Final = {
-    "payments_pay_codes": """SELECT id, issued_position, command, caller, debit_account, currency,
-        max_amount, confirm_above, expires_at, created_at, ended_position, payment
+    "payments_pay_codes": """SELECT id, issued_position, debit_account, currency, max_amount,
+        confirm_above, expires_at, created_at, ended_position, payment
         FROM tally_read.payments_pay_codes{g}""",
     "payments_devices": """SELECT id, registered_position, handle, debit_account, currency,
         per_payment_max, offline_total_max, created_at FROM tally_read.payments_devices{g}""",

@@ -26,8 +26,6 @@ class Issued(NamedTuple):
     id: UUID
     issued_position: int
     """Of the last event of the command that made it."""
-    command: UUID
-    caller: str
     debit_account: str
     currency: str
     max_amount_minor: int
@@ -124,8 +122,6 @@ def _issued(event: PayCodeIssued, position: int) -> Issued:
     return Issued(
         event.originator_id,
         position + 1,
-        event.command,
-        event.actor.caller,
         event.debit_account,
         event.currency,
         event.max_amount_minor,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from domain.times import time_text
 from projections.reading import View
 
 _PAY_CODE = """
-SELECT id, command, caller, debit_account, currency, max_amount, confirm_above, expires_at,
-    created_at, payment, CASE WHEN ended_position <= %(at)s THEN ended_position END AS ended,
+SELECT id, debit_account, currency, max_amount, confirm_above, expires_at, created_at, payment,
+    CASE WHEN ended_position <= %(at)s THEN ended_position END AS ended,
     issued_position
 FROM tally_read.payments_pay_codes{g} WHERE id = %(id)s AND issued_position <= %(at)s
 """
@@ -26,16 +26,7 @@ WHERE d.id = %(id)s
 """
 
 
-class PayCodeRead(NamedTuple):
-    told: dict[str, Any]
-    """As clients see it."""
-    command: UUID
-    """Of the command that made it."""
-    caller: str
-    """Who sent that."""
-
-
-async def pay_code(view: View, id: UUID, *, now: datetime) -> PayCodeRead | None:
+async def pay_code(view: View, id: UUID, *, now: datetime) -> dict[str, Any] | None:
     """One pay code, as of `now`; None where the read model doesn't have it."""
     rows = await view.rows(_PAY_CODE, {"id": id, "at": view.position})
     if not rows:
@@ -43,7 +34,7 @@ async def pay_code(view: View, id: UUID, *, now: datetime) -> PayCodeRead | None
     row = rows[0]
     used = row["ended"] is not None and row["payment"] is not None
     over = row["ended"] is not None or row["expires_at"] <= now
-    told = {
+    return {
         "id": str(row["id"]),
         "state": "used" if used else "expired" if over else "live",
         "debit_account": row["debit_account"],
@@ -55,7 +46,6 @@ async def pay_code(view: View, id: UUID, *, now: datetime) -> PayCodeRead | None
         "created_at": time_text(row["created_at"]),
         "position": row["ended"] or row["issued_position"],
     }
-    return PayCodeRead(told, row["command"], row["caller"])
 
 
 async def device(view: View, id: UUID) -> dict[str, Any] | None:

@@ -31,12 +31,9 @@ FROM unnest(%s::uuid[], %s::bigint[], %s::uuid[]) AS n (id, position, payment)
 WHERE c.id = n.id
 """
 
-_PAY_CODES = """tally_read.payments_pay_codes{g} (id, issued_position, command, caller,
-    debit_account, currency, max_amount, confirm_above, expires_at, created_at)"""
-_PAY_CODE_TYPES = (
-    *("uuid", "int8", "uuid", "text", "text", "text"),
-    *("int8", "int8", "timestamptz", "timestamptz"),
-)
+_PAY_CODES = """tally_read.payments_pay_codes{g} (id, issued_position, debit_account,
+    currency, max_amount, confirm_above, expires_at, created_at)"""
+_PAY_CODE_TYPES = ("uuid", "int8", "text", "text", "int8", "int8", "timestamptz", "timestamptz")
 _DEVICES = """tally_read.payments_devices{g} (id, registered_position, handle, debit_account,
     currency, per_payment_max, offline_total_max, created_at)"""
 _DEVICE_TYPES = ("uuid", "int8", "text", "text", "text", "int8", "int8", "timestamptz")

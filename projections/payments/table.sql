@@ -80,8 +80,6 @@ CREATE INDEX ON tally_read.payments_requests_before{g} (until);
 CREATE TABLE tally_read.payments_pay_codes{g} (
     id              uuid        PRIMARY KEY,
     issued_position bigint      NOT NULL,  -- of its command's last event
-    command         uuid        NOT NULL,
-    caller          text        NOT NULL,  -- who made it
     debit_account   text        NOT NULL,
     currency        text        NOT NULL,
     max_amount      bigint      NOT NULL,

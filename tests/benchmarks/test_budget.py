@@ -88,7 +88,8 @@ def body(number: int) -> bytes:
 def the_command(stream: UUID, plain: PlainPayment | None) -> MakePayment:
     assert plain is not None
     actor = Actor("shop", "key", "request")
-    return MakePayment(id=stream, fingerprint=plain.fingerprint, actor=actor, order=plain.order)
+    order, fingerprint, _ = plain.asked
+    return MakePayment(id=stream, fingerprint=fingerprint, actor=actor, order=order)
 
 
 def test_the_writers_part(fresh_store: Store, budget: Budget) -> None:

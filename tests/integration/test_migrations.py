@@ -146,8 +146,28 @@ def test_the_functions_are_pinned_and_not_everybody_s(each_store: Store) -> None
     pinned = ["search_path=pg_catalog, pg_temp"]
     assert functions == [
         ("append", True, pinned, False, True),
+        ("count_attempt", True, pinned, False, True),
         ("position_at", False, pinned, False, True),
     ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM tally.attempts",
+        "INSERT INTO tally.attempts VALUES (gen_random_uuid(), '', 'c', 'a', now())",
+        "UPDATE tally.device_secrets SET handle = '0000000'",
+        "TRUNCATE tally.device_secrets",
+    ],
+)
+def test_attempts_and_secrets_are_changed_as_they_are_meant_to_alone(
+    fresh_store: Store, statement: str
+) -> None:
+    with (
+        psycopg.connect(fresh_store.app_dsn) as conn,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        conn.execute(statement.encode())
 
 
 def test_the_numbers_of_the_locks_are_those_of_the_sql() -> None:
@@ -155,8 +175,10 @@ def test_the_numbers_of_the_locks_are_those_of_the_sql() -> None:
     assert f"pg_advisory_xact_lock({locks.EVENT_APPEND_LOCK})" in script
     assert f"pg_try_advisory_xact_lock_shared({locks.WRITER_TURN_LOCK})" in script
     assert f"pg_advisory_xact_lock_shared({locks.WRITER_TURN_LOCK})" in script
+    attempts = next(each for each in migrations() if each.name == "pay_codes").script.decode()
+    assert f"pg_advisory_xact_lock({locks.ATTEMPTS_LOCK})" in attempts
     numbers = [number for name, number in vars(locks).items() if name.endswith("_LOCK")]
-    assert len(numbers) == len(set(numbers)) == 4
+    assert len(numbers) == len(set(numbers)) == 5
 
 
 def test_read_models_have_a_schema_where_the_application_makes_tables(each_store: Store) -> None:

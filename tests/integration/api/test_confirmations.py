@@ -96,6 +96,19 @@ def test_what_never_waited_can_t_be_answered(till: Till, verb: str) -> None:
     assert till.step("7a1f3c55-1d2e-5b8a-9c40-2e6b7d8f9a10", verb).status_code == 404
 
 
+@pytest.mark.parametrize("verb", ENDS)
+def test_a_timeline_tells_what_was_held_and_what_became_of_it(till: Till, verb: str) -> None:
+    pending = till.pending(100)
+    end = till.step(pending, verb).json()["position"]
+    path = f"/v1/payments/{pending}/timeline"
+    told = till.api.get(path, min_position=end).json()["items"]
+    done = {"confirm": "confirmed", "decline": "declined", "cancel": "canceled"}[verb]
+    assert [(one["type"], one["amount"]) for one in told] == [
+        ("tally.payment.pending.v1", 100),
+        (f"tally.payment.{done}.v1", 100),
+    ]
+
+
 def test_lists_by_state_follow_the_clock(till: Till, hands: Hands) -> None:
     pending = till.pending(100)
 
