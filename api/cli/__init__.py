@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "migrate": "migrate:migrate",
     "keys": "keys:keys",
     "import": "import_file:import_file",
+    "paycode": "paycode:paycode",
+    "cashier": "cashier:cashier",
     "demo": "demo:demo",
     "status": "status:status",
     "reconcile": "reconcile:reconcile",

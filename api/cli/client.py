@@ -20,6 +20,10 @@ _BY_THE_LINE = aiohttp.ClientTimeout(total=None, sock_read=_REQUEST_TIMEOUT_S)
 _UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 
 
+class Undecided(CannotRun):
+    """The product gave no answer for too long: what was sent may have taken effect, or may yet."""
+
+
 class Reply(NamedTuple):
     """What the product decided; `code` is the problem's where it is one."""
 
@@ -45,17 +49,24 @@ class Client:
         self._product = product
         self._bearer = f"Bearer {product.key}"
 
-    async def send(self, path: str, key: str, body: bytes, *, as_admin: bool = False) -> Reply:
+    async def send(
+        self,
+        path: str,
+        key: str | None,
+        body: bytes,
+        *,
+        as_admin: bool = False,
+        media_type: str = "application/json",
+    ) -> Reply:
         """Sends a command until it is decided: no answer, 429 and 5xx are sent again.
 
-        The key makes that safe. Raises CannotRun where it stays undecided for `retry_for_s`.
+        The key makes that safe; what records nothing has none. Raises Undecided where it stays so
+        for `retry_for_s`.
         """
         bearer = f"Bearer {self._product.key_of_admin()}" if as_admin else self._bearer
-        headers = {
-            "Authorization": bearer,
-            "Idempotency-Key": key,
-            "Content-Type": "application/json",
-        }
+        headers = {"Authorization": bearer, "Content-Type": media_type}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         url = self._url(path)
         patience = _Patience(self._root, self._retry_for_s)
         while True:
@@ -79,7 +90,7 @@ class Client:
         """Sends commands, each with its key in it, until all are decided; gives each one's reply.
 
         From the first that is not decided on they are sent again, in the same order. Raises
-        CannotRun as `send` does, and where they are refused as a whole.
+        Undecided as `send` does, CannotRun where they are refused as a whole.
         """
         left = deque(lines)
         patience = _Patience(self._root, self._retry_for_s)
@@ -154,13 +165,13 @@ class _Patience:
         self._wait_s = _FIRST_WAIT_S
 
     async def wait(self, trouble: str) -> None:
-        """Raises CannotRun, saying what the trouble is, where it has lasted too long."""
+        """Raises Undecided, saying what the trouble is, where it has lasted too long."""
         now = asyncio.get_running_loop().time()
         if not self.tried:
             self.tried = True
             self._deadline = now + self._retry_for_s
         if now + self._wait_s > self._deadline:
-            raise CannotRun(f"{self._root} can't do its work: {trouble}")
+            raise Undecided(f"{self._root} can't do its work: {trouble}")
         await asyncio.sleep(self._wait_s)
         self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
 
@@ -180,7 +191,7 @@ async def connected(
 
 
 def _is_decided(status: int) -> bool:
-    return status < 500 and status != 429
+    return (status < 500 and status != 429) or status == 501
 
 
 def _code(content: bytes) -> str:

@@ -3,6 +3,7 @@
 import secrets
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import uvloop
 from rich.panel import Panel
 
 from api.cli.client import Client, connected
+from api.cli.evening import pay_by_phone
 from api.cli.folder import scratch
 from api.cli.importing.sending import Outcome, Sender
 from api.cli.itself import PROGRAM, environment
@@ -72,15 +74,25 @@ async def _live(town: Town, product: Product) -> dict[str, Any]:
         if not frozen.ok:
             raise CannotRun(f"an account could not be frozen: {frozen.status} {frozen.code}")
         day = await _send(client, town.day())
-        seconds = time.monotonic() - started
+        sent = time.monotonic() - started
+        evening = await pay_by_phone(client, town.evening())
+        parts = (morning, day, evening)
         return {
-            "payments": morning.rows + day.rows,
-            "settled": morning.settled + day.settled,
-            "refused": dict(sorted((morning.refused + day.refused).items())),
-            "seconds": round(seconds, 3),
-            "rate": round((morning.rows + day.rows) / seconds),
+            "payments": sum(part.rows for part in parts),
+            "settled": sum(part.settled for part in parts),
+            "refused": dict(sorted(sum((part.refused for part in parts), Counter()).items())),
+            "in_bulk": _pace(morning.rows + day.rows, sent),
+            "by_phone": _pace(evening.rows, time.monotonic() - started - sent),
             **await _read(client, town),
         }
+
+
+def _pace(payments: int, seconds: float) -> dict[str, Any]:
+    return {
+        "payments": payments,
+        "seconds": round(seconds, 3),
+        "rate": round(payments / seconds),
+    }
 
 
 async def _send(client: Client, rows: Iterator[Any]) -> Outcome:
@@ -92,7 +104,7 @@ async def _send(client: Client, rows: Iterator[Any]) -> Outcome:
 
 
 async def _read(client: Client, town: Town) -> dict[str, Any]:
-    """Balances, one statement and the trial balance, all after everything that was paid."""
+    """Balances, carriers, one statement and the trial balance, all after everything was paid."""
     end = (await client.get("/v1/status"))["end"]
     at = f"min_position={end}"
     balances: list[dict[str, Any]] = []
@@ -106,6 +118,7 @@ async def _read(client: Client, town: Town) -> dict[str, Any]:
     statement = await client.get(
         f"/v1/accounts/{town.person(0)}/statement?from={town.today}&to={until}&limit=12&{at}"
     )
+    carriers = await client.get(f"/v1/reports/carriers?from={town.today}&to={until}&{at}")
     trial = await client.get(f"/v1/trial-balance?{at}")
     return {
         "position": trial["position"],
@@ -114,6 +127,7 @@ async def _read(client: Client, town: Town) -> dict[str, Any]:
         "balances": {
             item["account"].removeprefix(town.prefix): item["posted"] for item in balances
         },
+        "carriers": carriers["items"],
         "statement": statement,
     }
 
@@ -138,10 +152,13 @@ def _scratch_product() -> Iterator[Path]:
 
 
 def _show(day: dict[str, Any]) -> None:
+    in_bulk, by_phone = day["in_bulk"], day["by_phone"]
     out.print(
         Panel.fit(
-            f"{day['payments']:,} payments in {day['seconds']:.1f} s: "
-            f"[bold]{day['rate']:,} a second[/bold], {day['settled']:,} settled",
+            f"{in_bulk['payments']:,} payments in bulk in {in_bulk['seconds']:.1f} s: "
+            f"[bold]{in_bulk['rate']:,} a second[/bold]\n"
+            f"{by_phone['payments']:,} by phone, code or order first, in "
+            f"{by_phone['seconds']:.1f} s; {day['settled']:,} of all settled",
             title="A day in a small town",
         )
     )
@@ -152,7 +169,12 @@ def _show(day: dict[str, Any]) -> None:
     refusals = table("code", "times", numbers=("times",), title="Refused")
     for code, times in day["refused"].items():
         refusals.add_row(code, f"{times:,}")
-    for shown in (balances, refusals, _statement(day["statement"])):
+    numbers = ("payments", CURRENCY)
+    carriers = table("carrier", *numbers, numbers=numbers, title="How it came, whole ledger")
+    for item in day["carriers"]:
+        if item["currency"] == CURRENCY:
+            carriers.add_row(item["carrier"], f"{item['payments']:,}", _money(item["amount"]))
+    for shown in (balances, refusals, carriers, _statement(day["statement"])):
         out.print()
         out.print(shown)
     for currency in day["trial_balance"]:

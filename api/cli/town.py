@@ -15,7 +15,21 @@ NAMES: Final = (
     "ada", "bela", "carl", "dora", "emil", "fia", "gus", "hedda", "ida", "jan", "kaja", "leo",
     "mira", "nils", "olga", "per", "quentin", "rosa", "sven", "tilda", "ulf", "vera", "wim", "yara",
 )  # fmt: skip
-_CARRIERS: Final = ("api", "qr", "barcode", "nfc", "link")
+_BY_CODE: Final = ("qr", "barcode", "nfc", "sonic")
+_BY_ORDER: Final = ("qr", "link")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """What somebody pays for by phone."""
+
+    payer: str
+    shop: str
+    amount_minor: int
+    reference: str
+    shows_code: bool
+    """Whether the payer shows a code; else the shop shows an order."""
+    carrier: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +90,32 @@ class Town:
     def day(self) -> Iterator[Row]:
         """People shop and pay each other; some spend more than they have."""
         random = Random(f"{self.seed}-day")  # noqa: S311 (a demonstration)
-        for number in range(self.purchases):
+        for number in range(self.purchases - self._by_phone):
             payer, payee = map(self._of, random.sample(range(self.people), 2))
             if random.random() < 0.7:
-                shop = random.choice(SHOPS)
-                amount = int(random.lognormvariate(7.0, 0.9))
-                yield self._pays(
-                    f"buy-{number}",
-                    payer,
-                    f"shops:{shop}",
-                    max(amount, 100),
-                    f"{shop}-{number}",
-                    carrier=random.choice(_CARRIERS),
-                )
+                shop, price = random.choice(SHOPS), _price(random)
+                yield self._pays(f"buy-{number}", payer, f"shops:{shop}", price, f"{shop}-{number}")
             else:
                 amount = int(random.lognormvariate(7.8, 1.6))
                 yield self._pays(f"give-{number}", payer, payee, max(amount, 100), "between us")
+
+    def evening(self) -> Iterator[Purchase]:
+        """The rest of the purchases: people go out, and pay by phone."""
+        random = Random(f"{self.seed}-evening")  # noqa: S311 (a demonstration)
+        for number in range(self._by_phone):
+            shop, shows_code = random.choice(SHOPS), random.random() < 0.6
+            yield Purchase(
+                payer=self.person(random.randrange(self.people)),
+                shop=self._in_town(f"shops:{shop}"),
+                amount_minor=_price(random),
+                reference=f"{shop}-evening-{number}",
+                shows_code=shows_code,
+                carrier=random.choice(_BY_CODE if shows_code else _BY_ORDER),
+            )
+
+    @property
+    def _by_phone(self) -> int:
+        return -(-self.purchases // 10)
 
     def _employers(self) -> Iterator[str]:
         return (f"work:{name}" for name in EMPLOYERS)
@@ -110,7 +134,6 @@ class Town:
         amount_minor: int,
         reference: str,
         *,
-        carrier: str = "api",
         date: str | None = None,
     ) -> Row:
         return self._row(
@@ -120,7 +143,6 @@ class Town:
                 credit=self._in_town(credit),
                 amount_minor=amount_minor,
                 currency=CURRENCY,
-                carrier=carrier,
                 reference=reference,
                 value_date=date,
             )
@@ -128,3 +150,7 @@ class Town:
 
     def _row(self, step: Account | Payment) -> Row:
         return Row(line=0, steps=(step,))
+
+
+def _price(random: Random) -> int:
+    return max(int(random.lognormvariate(7.0, 0.9)), 100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import typer
 from typer.core import TyperGroup
 
@@ -87,6 +88,17 @@ def test_what_can_be_measured_and_how_is_documented() -> None:
         each.secondary_opts[0] if each.secondary_opts else each.opts[0] for each in command.params
     } - {"--json"}
     assert set(re.findall(r"`(--[a-z-]+)", page("performance"))) == options
+
+
+@pytest.mark.parametrize("name", ["paycode", "cashier"])
+def test_the_options_of_a_terminal_are_those_on_its_page(name: str) -> None:
+    commands = typer.main.get_command(cli)
+    assert isinstance(commands, TyperGroup)
+    command = commands.get_command(typer.Context(commands), name)
+    assert command is not None
+    section = page("mobile-payments").partition(f"## `tally {name}`\n")[2].partition("\n## ")[0]
+    options = {option for each in command.params for option in each.opts}
+    assert set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)) == options
 
 
 def test_every_metric_is_documented() -> None:

@@ -50,6 +50,18 @@ def test_a_command_prints_one_object_and_ends_well(product: Up, command: tuple[s
         ("project", "colours"),
         ("serve",),
         ("import", "--url", "http://127.0.0.1:1", "missing.csv"),
+        ("paycode",),
+        ("paycode", "--account", "a", "--max-amount", "0"),
+        ("paycode", "--account", "a", "--max-amount", "9"),
+        ("paycode", "--account", "a", "--max-amount", "9", "--currency", "XAU"),
+        ("paycode", "--account", "a", "--max-amount", "9", "--offline", "1234567"),
+        ("paycode", "--offline", "12", "--secret", "A" * 32),
+        ("paycode", "--offline", "1234567", "--secret", "A1"),
+        ("paycode", "--offline", "1234567", "--secret", "A" * 32, "--png", "no/folder.png"),
+        ("cashier", "--account", "a"),
+        ("cashier", "--account", "a", "--amount", "9"),
+        ("cashier", "--account", "a", "--amount", "9", "--code", "1", "--png", "code.png"),
+        ("cashier", "--account", "a", "--amount", "9", "--carrier", "pigeon"),
         ("nonsense",),
     ],
     ids=" ".join,
@@ -172,6 +184,11 @@ def test_the_demo_on_scratch_leaves_nothing(tmp_path: Path) -> None:
     day = ran.json
     assert day["balanced"]
     assert day["payments"] == day["settled"] + sum(day["refused"].values())
+    assert day["by_phone"]["payments"] == 30
+    by_carrier = {item["carrier"]: item["payments"] for item in day["carriers"]}
+    assert sum(by_carrier.values()) == day["settled"]
+    assert set(by_carrier) == {"api", "qr", "barcode", "nfc", "sonic", "link"}
+    assert sum(by_carrier.values()) - by_carrier["api"] <= 30
     assert {"account_frozen", "insufficient_funds"} <= day["refused"].keys()
     assert sum(day["balances"].values()) == 2 * day["balances"]["bank"]
     assert list(tmp_path.iterdir()) == []
