@@ -96,7 +96,9 @@ def paycode(
     try:
         shown = uvloop.run(phone.pay(find_product(data, url), asked, answer, wait=wait))
     except KeyboardInterrupt:
-        raise CannotRun("interrupted; the code may still be used until its time is over") from None
+        raise CannotRun(
+            "interrupted; the code may still be used until it is over; nothing is confirmed"
+        ) from None
     except Refused as refused:
         phone.say(f"Refused: {refused}")
         shown = {"state": "refused", "refusal": refused.code, "code": None, "payment": None}
