@@ -128,11 +128,12 @@ async def decided_in_turn(
     the same: it must not decide them before their client has sent that one again.
     """
     writer = parts_of(request).writer
+    at_a_time = min(PIECE, writer.batch_size)
     waiting: deque[tuple[Sequence[Line], asyncio.Future[Answer] | None]] = deque()
     unknown: Problem | None = None
     try:
         while True:
-            while len(waiting) < AHEAD and (following := [*islice(lines, PIECE)]):
+            while len(waiting) < AHEAD and (following := [*islice(lines, at_a_time)]):
                 commands = [await command_of(request, line, dry_run=False) for line in following]
                 if unknown:
                     commands = [

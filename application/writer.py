@@ -75,7 +75,7 @@ class Writer:
         self._queue_size = queue_size
         self._many: deque[_Waiting] = deque()
         """Of the writer's thread: what it has taken from the queue, and has yet to decide."""
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._timeout_s = timeout_s
         self._on_death = on_death
         self._observe = observe
@@ -141,11 +141,11 @@ class Writer:
                     self._many.append(waiting)
                 elif _is_wanted(waiting):
                     batch.append(waiting)
-                if len(batch) == self._batch_size:
+                if len(batch) == self.batch_size:
                     return batch
                 waiting = self._queue.get_nowait()
             ended = True
-        room = BULK_SHARE if batch else self._batch_size
+        room = BULK_SHARE if batch else self.batch_size
         while self._many and room > 0:
             waiting = self._many.popleft()
             if _is_wanted(waiting):

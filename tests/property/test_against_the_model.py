@@ -75,10 +75,12 @@ def test_the_ledger_does_what_the_model_says(  # noqa: C901 (a machine of small 
             self.send(-5, 0, ("status", "gone", "closed"))
             self.send(-6, 0, ("open", "cold", "EUR", "credit", 0, None))
             self.send(-7, 0, ("status", "cold", "frozen"))
-            # Rare by chance: more than is held.
+            # Rare by chance: more than is held, and a condition alone that fails.
             self.send(-8, 0, ("pay", (("b", "a", 1, "EUR"),), {"hold_s": 60}))
             self.send(-9, 0, ("capture", f"{self.example}--8", 2, True))
             self.send(-10, 0, ("void", f"{self.example}--8"))
+            never = {"conditions": (("a", "posted", "gt", 10**6),)}
+            self.send(-11, 0, ("pay", (("a", "b", 1, "EUR"),), never))
 
         # How they are asked ---------------------------------------------------------------
 
