@@ -168,7 +168,7 @@ def test_an_import_killed_over_and_over_ends_as_one_that_was_not(
     scaled: Scaled,
     figure: Figure,
 ) -> None:
-    kills = scaled(50)
+    kills = scaled(50, least=5)
     file = a_file(tmp_path / "file.csv", 100 * kills + 200)
     proxy = new_proxy(system.store.app_dsn)
     # Many snapshots, so that what begins again begins with them; small batches, since an import

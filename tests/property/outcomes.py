@@ -11,6 +11,22 @@ UNDECIDED = {
 }
 """Refusals that are not kept: the key may be used again."""
 
+ELSEWHERE = {
+    "balance_overflow",
+    # Of payment requests, pay codes and devices, which the model doesn't have.
+    "request_canceled",
+    "request_paid",
+    "request_expired",
+    "revision_changed",
+    "amount_required",
+    "amount_fixed",
+    "pay_code_invalid",
+    "pay_code_exceeded",
+    "payment_not_pending",
+    "device_revoked",
+}
+"""Refusals that are met in tests of their own."""
+
 
 class Refusal(Exception):
     pass
