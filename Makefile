@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 UV ?= uv
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 RESULTS ?= bench.json
 

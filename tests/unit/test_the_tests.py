@@ -51,7 +51,7 @@ def test_a_missing_paysim_file_may_be_skipped_in_ci_too(tmp_path: Path) -> None:
 
 def test_counts_scale_and_figures_are_shown(tmp_path: Path) -> None:
     test = "def test_it(scaled, figure):\n    figure('payments made', scaled(5000, least=3))"
-    assert "payments made             500  test_it" in run(tmp_path, test)[1]
+    assert "payments made             250  test_it" in run(tmp_path, test)[1]
     assert "payments made           5,000  test_it" in run(tmp_path, test, TALLY_TEST_SCALE="1")[1]
 
 
