@@ -112,7 +112,7 @@ class Writer:
     def take(self, command: Command, answer: Waiter) -> None:
         """As `submit`, for a waiter of another kind."""
         # Asked first, and not held to the last one: a queue that locks costs as much as parsing.
-        if self._queue.qsize() >= self._queue_size:
+        if self.queued >= self._queue_size:
             raise Overloaded
         self._queue.put(_Waiting(command, answer))
 
@@ -127,10 +127,11 @@ class Writer:
             raise
 
     def _next_batch(self) -> list[_Waiting] | None:
-        """All that has queued, at most `batch_size` payments; waits for the first; None at the end.
+        """All that has queued; waits for the first; None at the end.
 
-        Payments that came many at a time have their turn after those that came singly, and no
-        more than BULK_SHARE of them then: who pays one isn't to wait for who pays ten thousand.
+        Of payments that came singly at most `batch_size`. Those that came many at a time have
+        their turn after them, and about BULK_SHARE of them then: who pays one isn't
+        to wait for who pays ten thousand, nor the other way round.
         """
         batch: list[_Waiting] = []
         ended = False
@@ -142,9 +143,10 @@ class Writer:
                 elif _is_wanted(waiting):
                     batch.append(waiting)
                 if len(batch) == self.batch_size:
-                    return batch
+                    break
                 waiting = self._queue.get_nowait()
-            ended = True
+            else:
+                ended = True
         room = BULK_SHARE if batch else self.batch_size
         while self._many and room > 0:
             waiting = self._many.popleft()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 from typing import Any
 
 import pytest
@@ -112,6 +112,13 @@ def test_what_queues_during_an_append_goes_in_the_next_one(ledger: Ledger) -> No
     assert posted(ledger, "alice") == 36
 
 
+def a_piece(name: str, count: int) -> PayTogether:
+    """Payments that come together, each for itself."""
+    payments = [payment(f"{name}-{n}", ("cash", "alice", 1)) for n in range(count)]
+    made: PayTogether = command(PayTogether, name, payments=payments, all_or_none=False)
+    return made
+
+
 def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the_hundred(
     ledger: Ledger,
 ) -> None:
@@ -123,17 +130,7 @@ def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the
         first = writer.submit(payment("first", ("alice", "cash", 1)))
         while writer.queued:
             time.sleep(0.001)
-        many = [
-            writer.submit(
-                command(
-                    PayTogether,
-                    f"b{n}",
-                    all_or_none=False,
-                    payments=[payment(f"b{n}-{m}", ("cash", "alice", 1)) for m in range(60)],
-                )
-            )
-            for n in range(4)
-        ]
+        many = [writer.submit(a_piece(f"b{n}", 60)) for n in range(4)]
         single = writer.submit(payment("single", ("alice", "cash", 1)))
         go.set()
         position = single.result(timeout=30).position
@@ -143,6 +140,50 @@ def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the
     # Beside a single one at most as many pieces as reach the share; then all that is left.
     assert batches == [1, 1 + 2 * 60, 2 * 60]
     assert BULK_SHARE == 100
+
+
+def test_many_at_a_time_have_their_share_however_many_come_singly(ledger: Ledger) -> None:
+    """Singles fill every batch here: those that came together don't wait for their end."""
+    batches: list[int] = []
+    with (
+        slow_appends(ledger) as go,
+        a_writer(
+            ledger, batch_size=2, observe=lambda payments, _: batches.append(payments)
+        ) as writer,
+    ):
+        first = writer.submit(payment("first", ("alice", "cash", 1)))
+        while writer.queued:
+            time.sleep(0.001)
+        together = writer.submit(a_piece("all", 3))
+        singles = [writer.submit(payment(f"p{n}", ("alice", "cash", 1))) for n in range(6)]
+        go.set()
+        assert len(together.result(timeout=30).lines) == 3
+        assert all(one.result(timeout=30).refusal is None for one in (first, *singles))
+    assert batches == [1, 2 + 3, 2, 2]
+
+
+def test_what_came_together_counts_for_the_queue_until_it_is_decided(ledger: Ledger) -> None:
+    gate, insert = Semaphore(0), ledger.store.insert_events
+
+    def gated(*args: Any, **kwargs: Any) -> Any:
+        assert gate.acquire(timeout=30)
+        return insert(*args, **kwargs)
+
+    ledger.store.insert_events = gated  # type: ignore[method-assign]
+    with a_writer(ledger, queue_size=5) as writer:
+        taken = [writer.submit(payment("first", ("alice", "cash", 1)))]
+        while writer.queued:
+            time.sleep(0.001)
+        taken += [writer.submit(a_piece(f"b{n}", 60)) for n in range(4)]
+        taken.append(writer.submit(payment("single", ("alice", "cash", 1))))
+        gate.release()
+        while writer.queued > 2:  # two pieces are its share beside the single one
+            time.sleep(0.001)
+        taken += [writer.submit(payment(f"p{n}", ("alice", "cash", 1))) for n in range(3)]
+        with pytest.raises(Overloaded):
+            writer.submit(payment("too many", ("alice", "cash", 1)))
+        gate.release(10)
+        assert all(one.result(timeout=30).refusal is None for one in taken)
 
 
 def test_a_twin_that_arrives_while_the_first_is_under_way_gets_the_same_answer(
