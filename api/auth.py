@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 from starlette.requests import Request
@@ -67,16 +68,13 @@ class KeyRing:
         asked = self._asked.get(token)
         if asked is None:
             asked = self._asked[token] = asyncio.create_task(self._ask(token))
-            asked.add_done_callback(self._asked_for(token))
+            asked.add_done_callback(partial(self._answered, token))
         return asked
 
-    def _asked_for(self, token: str) -> Callable[[asyncio.Task[Caller | None]], None]:
-        def done(asked: asyncio.Task[Caller | None]) -> None:
-            del self._asked[token]
-            if not asked.cancelled():
-                asked.exception()  # whoever waits has it; where nobody does, the next one asks
-
-        return done
+    def _answered(self, token: str, asked: asyncio.Task[Caller | None]) -> None:
+        del self._asked[token]
+        if not asked.cancelled():
+            asked.exception()  # whoever waits has it; where nobody does, the next one asks
 
     async def _ask(self, token: str) -> Caller | None:
         now = self._monotonic()

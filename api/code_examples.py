@@ -27,11 +27,6 @@ PAY_CODE_READ: Final[dict[str, Any]] = {
     "position": 21,
 }
 PAY_CODE_MADE: Final[dict[str, Any]] = {**PAY_CODE_READ, "code": "970012345678901234567891"}
-PAYMENT_BY_CODE: Final[dict[str, Any]] = {
-    "pay_code": PAY_CODE_MADE["code"],
-    "carrier": "qr",
-    "postings": [{"credit": "merchants:bob", "amount": 1050, "currency": "EUR"}],
-}
 PAYMENT_CONFIRMED: Final[dict[str, Any]] = {
     **examples.PAYMENT_MADE,
     "confirm_expires_at": "2026-11-23T09:30:45.000000Z",

@@ -11,7 +11,6 @@ from application.commands import (
     UnfreezeAccount,
 )
 from domain.account import Account
-from domain.command import CommandRecord
 from domain.ids import account_stream
 from domain.refusals import AccountExists, NotFound, Refused
 
@@ -73,15 +72,6 @@ def _record(
     refused: Refused | None = None,
 ) -> None:
     """Records the command, last of its events, also where it changed nothing."""
-    record = CommandRecord.decide(
-        stream=command.id,
-        fingerprint=command.fingerprint,
-        actor=command.actor,
-        now=draft.now,
-        name=name,
-        account=command.account,
-        refused=refused,
-        account_after=account_resource(account),
-    )
+    about = {"account": command.account, "account_after": account_resource(account)}
     draft.events += account.collect()
-    draft.events += record.collect()
+    draft.record(name, command, refused=refused, **about)

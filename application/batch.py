@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from application.answers import Recorded
@@ -13,8 +13,9 @@ from application.commands import Command, PayTogether
 from domain.account import Account
 from domain.aggregate import Subject
 from domain.code_events import DeviceRegistered
+from domain.command import CommandRecord
 from domain.events import CommandDecided, LedgerEvent, PaymentDecided, PaymentRefused
-from domain.refusals import REFUSED, IdempotencyKeyReused, Refusal, Undecided
+from domain.refusals import REFUSED, IdempotencyKeyReused, Refusal, Refused, Undecided
 
 
 class Decided(NamedTuple):
@@ -104,6 +105,21 @@ class Draft:
     def is_about(self, subject: Subject) -> None:
         """Says what the command makes or changes, and is answered with."""
         self.about = self.subjects[subject.id] = subject
+
+    def record(
+        self, name: str, command: Command, *, refused: Refused | None = None, **about: Any
+    ) -> None:
+        """Records the command, last of its events, also where it changed nothing; `about` says
+        what it was about, as CommandRecord.decide takes it."""
+        self.events += CommandRecord.decide(
+            stream=command.id,
+            fingerprint=command.fingerprint,
+            actor=command.actor,
+            now=self.now,
+            name=name,
+            refused=refused,
+            **about,
+        ).collect()
 
 
 class Batch:

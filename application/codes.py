@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from application.attempts import Attempt
 from application.batch import Draft
@@ -19,7 +18,6 @@ from application.commands import (
 )
 from domain import code_decisions
 from domain.code_decisions import Payer
-from domain.command import CommandRecord
 from domain.device import Device
 from domain.pay_code import PayCode
 from domain.refusals import AccountUnknown, NotFound, Refused
@@ -85,8 +83,12 @@ def issue_pay_code(command: IssuePayCode, draft: Draft) -> None:
         )
         draft.events += code.collect()
         draft.is_about(code)
-    _record(
-        "issue_pay_code", command, draft, refused, pay_code=None if refused else command.pay_code
+    draft.record(
+        "issue_pay_code",
+        command,
+        refused=refused,
+        account=command.account,
+        pay_code=None if refused else command.pay_code,
     )
 
 
@@ -103,7 +105,7 @@ def expire_pay_code(command: ExpirePayCode, draft: Draft) -> None:
 def register_device(command: RegisterDevice, draft: Draft) -> None:
     refused = _refusal(command, draft)
     if refused:
-        return _record("register_device", command, draft, refused)
+        return draft.record("register_device", command, refused=refused, account=command.account)
     device = Device.register(
         stream=command.id,
         fingerprint=command.fingerprint,
@@ -135,7 +137,7 @@ def change_device(command: DeviceCommand, draft: Draft) -> None:
         refused = refusal
     draft.events += device.collect()
     draft.is_about(device)
-    _record(name, command, draft, refused, account=device.debit_account, device=device.id)
+    draft.record(name, command, refused=refused, account=device.debit_account, device=device.id)
 
 
 def _payer(shown: ShownCode, draft: Draft) -> Payer | None:
@@ -155,30 +157,3 @@ def _refusal(command: IssuePayCode | RegisterDevice, draft: Draft) -> Refused | 
     except Refused as refused:
         return refused
     return None
-
-
-def _record(
-    name: str,
-    command: IssuePayCode | RegisterDevice | DeviceCommand,
-    draft: Draft,
-    refused: Refused | None,
-    *,
-    account: str | None = None,
-    pay_code: UUID | None = None,
-    device: UUID | None = None,
-) -> None:
-    """Records the command, last of its events."""
-    if account is None:
-        assert isinstance(command, IssuePayCode | RegisterDevice)
-        account = command.account
-    draft.events += CommandRecord.decide(
-        stream=command.id,
-        fingerprint=command.fingerprint,
-        actor=command.actor,
-        now=draft.now,
-        name=name,
-        account=account,
-        refused=refused,
-        pay_code=pay_code,
-        device=device,
-    ).collect()

@@ -13,7 +13,6 @@ from application.commands import (
     PayPaymentRequest,
 )
 from domain import decisions
-from domain.command import CommandRecord
 from domain.ids import request_stream
 from domain.payment_request import PaymentRequest
 from domain.refusals import AccountUnknown, NotFound, Refused
@@ -42,7 +41,7 @@ def _open(command: OpenPaymentRequest, draft: Draft) -> None:
             raise AccountUnknown(account=command.credit_account)
         account.accept(command.currency, frozen_too=False)
     except Refused as refused:
-        return _record(name, command, draft, account=command.credit_account, refused=refused)
+        return draft.record(name, command, refused=refused, account=command.credit_account)
     request = PaymentRequest.open(
         stream=request_stream(command.id),
         command=command.id,
@@ -71,7 +70,7 @@ def _change(command: ChangePaymentRequest | CancelPaymentRequest, draft: Draft) 
         else:
             request.cancel(**by)
     except Refused as refused:
-        return _refused(name, command, draft, request, refused)
+        return _record(name, command, draft, request, refused)
     _changed(name, command, draft, request)
 
 
@@ -87,7 +86,7 @@ def _pay(command: PayPaymentRequest, draft: Draft) -> None:
             now=draft.now,
         )
     except Refused as refused:
-        return _refused("pay_payment_request", command, draft, request, refused)
+        return _record("pay_payment_request", command, draft, request, refused)
     payment, draft.events = decisions.pay_request(
         request,
         order,
@@ -117,35 +116,22 @@ def _existing(command: PaymentRequestCommand, draft: Draft) -> PaymentRequest:
 
 
 def _changed(name: str, command: Command, draft: Draft, request: PaymentRequest) -> None:
-    """Records the command, last of its events, also where it changed nothing."""
     draft.events = request.collect()
     draft.is_about(request)
-    _record(name, command, draft, account=request.credit_account, request=request)
-
-
-def _refused(
-    name: str, command: Command, draft: Draft, request: PaymentRequest, refused: Refused
-) -> None:
-    account = request.credit_account
-    _record(name, command, draft, account=account, request=request, refused=refused)
+    _record(name, command, draft, request)
 
 
 def _record(
     name: str,
     command: Command,
     draft: Draft,
-    *,
-    account: str,
-    request: PaymentRequest | None = None,
+    request: PaymentRequest,
     refused: Refused | None = None,
 ) -> None:
-    draft.events += CommandRecord.decide(
-        stream=command.id,
-        fingerprint=command.fingerprint,
-        actor=command.actor,
-        now=draft.now,
-        name=name,
+    draft.record(
+        name,
+        command,
         refused=refused,
-        account=account,
-        payment_request=None if request is None else request.id,
-    ).collect()
+        account=request.credit_account,
+        payment_request=request.id,
+    )

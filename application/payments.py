@@ -17,7 +17,6 @@ from application.commands import (
     VoidPayment,
 )
 from domain import decisions
-from domain.command import CommandRecord
 from domain.payment import Payment
 from domain.refusals import NotFound, Refused
 
@@ -82,15 +81,7 @@ def change_payment(command: PaymentChange, draft: Draft) -> None:
         ConfirmPayment: "confirm_payment",
         DeclinePayment: "decline_payment",
     }[type(command)]
-    draft.events += CommandRecord.decide(
-        stream=command.id,
-        fingerprint=command.fingerprint,
-        actor=command.actor,
-        now=draft.now,
-        name=name,
-        payment=payment.id,
-        refused=refused,
-    ).collect()
+    draft.record(name, command, refused=refused, payment=payment.id)
 
 
 def do_what_is_due(command: ExpirePayment | ExecutePayment, draft: Draft) -> None:

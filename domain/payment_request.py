@@ -9,7 +9,7 @@ from uuid import UUID
 from eventsourcing.utils import register_topic
 
 from domain.aggregate import Subject
-from domain.events import Actor, LedgerEvent, Metadata, Posting
+from domain.events import Actor, Metadata, Posting
 from domain.order import PaymentOrder
 from domain.refusals import (
     AmountFixed,
@@ -106,7 +106,7 @@ class PaymentRequest(Subject):
         if not changes:
             return
         expires_in_s = changes.get("expires_in_s")
-        self._trigger(
+        self.trigger(
             PaymentRequestChanged,
             command,
             actor,
@@ -122,7 +122,7 @@ class PaymentRequest(Subject):
         """Takes it back; a second time changes nothing."""
         if self.state != "canceled":
             self._check_open(now)
-            self._trigger(PaymentRequestCanceled, command, actor, now)
+            self.trigger(PaymentRequestCanceled, command, actor, now)
 
     def order(
         self,
@@ -155,13 +155,13 @@ class PaymentRequest(Subject):
     ) -> None:
         """Records what paid it; that it may, `order` has said."""
         told = {"payment": payment, "revision": self.revision, "amount_minor": amount_minor}
-        self._trigger(PaymentRequestPaid, command, actor, now, **told)
+        self.trigger(PaymentRequestPaid, command, actor, now, **told)
 
     def expire(self, *, command: UUID, actor: Actor, now: datetime) -> None:
         """Records that its deadline has passed."""
         if self.state != "open" or self.state_at(now) != "expired":
             raise NothingDue
-        self._trigger(PaymentRequestExpired, command, actor, now)
+        self.trigger(PaymentRequestExpired, command, actor, now)
 
     # Derived --------------------------------------------------------------------------
 
@@ -181,16 +181,6 @@ class PaymentRequest(Subject):
         state = self.state_at(now)
         if state != "open":
             raise _OVER[state]
-
-    def _trigger(
-        self,
-        event_class: type[LedgerEvent],
-        command: UUID,
-        actor: Actor,
-        now: datetime,
-        **fields: Any,
-    ) -> None:
-        self.trigger_event(event_class, timestamp=now, command=command, actor=actor, **fields)
 
     # Evolve ---------------------------------------------------------------------------
 

@@ -38,13 +38,6 @@ class EventLog:
         """The last position; 0 where the store is empty."""
         return int(await self._value("SELECT coalesce(max(position), 0) FROM tally.events"))
 
-    async def end_recorded_at(self) -> datetime | None:
-        """The recorded time of the last position."""
-        at = await self._value(
-            "SELECT recorded_at FROM tally.events ORDER BY position DESC LIMIT 1"
-        )
-        return at if isinstance(at, datetime) else None
-
     async def position_at(self, at: datetime) -> int:
         """The last position recorded at or before that time; 0 where there is none."""
         return int(await self._value("SELECT coalesce(tally.position_at(%s), 0)", at))

@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Final
-
-IN_MEMORY: Final = ("tmpfs", "ramfs")
-"""File systems on which a commit costs nothing, as it keeps nothing."""
 
 
 def machine() -> dict[str, str | int]:

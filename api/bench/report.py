@@ -24,45 +24,40 @@ _SPREAD: Final = "single spread"
 
 
 def files(results: Sequence[Results]) -> dict[str, str]:
-    """The charts by the names of their files; the first results are those shown."""
+    """The charts by the names of their files, of what was measured; the first results are those
+    shown."""
     first = results[0]
-    made = {
-        "rates.svg": bars(
-            "Commands or reads a second, as a multiple of pgbench's transactions",
-            {name: row.ratio for name, row in _named(first) if row.ratio and _is_shown(row)},
-            mark=1.0,
-            mark_name="pgbench",
-        ),
-        "connections.svg": lines(
+    made: dict[str, str] = {}
+    ratios = {name: row.ratio for name, row in _named(first) if row.ratio and _is_shown(row)}
+    if ratios:
+        told = "Commands or reads a second, as a multiple of pgbench's transactions"
+        made["rates.svg"] = bars(told, ratios, mark=1.0, mark_name="pgbench")
+    by_connections: dict[str, Points] = {setup: _by_connections(first, setup) for setup in Setup}
+    if any(by_connections.values()):
+        made["connections.svg"] = lines(
             "Single payments a second, by connections",
             {
-                **{setup: _by_connections(first, setup) for setup in Setup},
+                **by_connections,
                 "pgbench": [(int(clients), rate) for clients, rate in first.pgbench.items()],
             },
             across="connections",
             up="payments/s",
-        ),
-        "times.svg": lines(
-            "How long a single payment takes, with projections",
-            {
-                name: [
-                    (row.connections, value)
-                    for row in _spread(first, Setup.WORKERS)
-                    if (value := getattr(row, member)) is not None
-                ]
-                for name, member in (("p50", "p50_ms"), ("p99", "p99_ms"))
-            },
-            across="connections",
-            up="ms",
-        ),
-    }
-    if len(results) > 1:
-        made["accounts.svg"] = lines(
-            "Single payments, by the number of accounts, as a multiple of pgbench's transactions",
-            {setup: _by_accounts(results, setup) for setup in Setup},
-            across="accounts",
-            up="of pgbench",
         )
+    times = {
+        name: [
+            (row.connections, value)
+            for row in _spread(first, Setup.WORKERS)
+            if (value := getattr(row, member)) is not None
+        ]
+        for name, member in (("p50", "p50_ms"), ("p99", "p99_ms"))
+    }
+    if any(times.values()):
+        told = "How long a single payment takes, with projections"
+        made["times.svg"] = lines(told, times, across="connections", up="ms")
+    by_accounts = {setup: _by_accounts(results, setup) for setup in Setup}
+    if len(results) > 1 and any(by_accounts.values()):
+        told = "Single payments, by the number of accounts, as a multiple of pgbench's transactions"
+        made["accounts.svg"] = lines(told, by_accounts, across="accounts", up="of pgbench")
     return made
 
 
@@ -159,16 +154,19 @@ def _by_accounts(results: Sequence[Results], setup: str) -> Points:
 
 def main(docs: Path, sources: Sequence[Path]) -> None:
     results = [read_results(source) for source in sources]
+    # Made before anything of the last report goes.
+    charts = files(results)
+    page = docs / "performance.md"
+    text = page_with(page.read_text(), results)
     folder = docs / FOLDER
     folder.mkdir(exist_ok=True)
     for old in (*folder.glob("results-*.json"), *folder.glob("*.svg")):
         old.unlink()
     for number, each in enumerate(results, 1):
         write_results(each, folder / f"results-{number}.json")
-    for name, chart in files(results).items():
+    for name, chart in charts.items():
         (folder / name).write_text(chart)
-    page = docs / "performance.md"
-    page.write_text(page_with(page.read_text(), results))
+    page.write_text(text)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event, Semaphore, Thread
 from typing import Any
@@ -170,7 +170,8 @@ def test_what_came_together_counts_for_the_queue_until_it_is_decided(ledger: Led
         return insert(*args, **kwargs)
 
     ledger.store.insert_events = gated  # type: ignore[method-assign]
-    with a_writer(ledger, queue_size=5) as writer:
+    with a_writer(ledger, queue_size=5) as writer, ExitStack() as at_the_end:
+        at_the_end.callback(gate.release, 100)
         taken = [writer.submit(payment("first", ("alice", "cash", 1)))]
         while writer.queued:
             time.sleep(0.001)
@@ -182,7 +183,7 @@ def test_what_came_together_counts_for_the_queue_until_it_is_decided(ledger: Led
         taken += [writer.submit(payment(f"p{n}", ("alice", "cash", 1))) for n in range(3)]
         with pytest.raises(Overloaded):
             writer.submit(payment("too many", ("alice", "cash", 1)))
-        gate.release(10)
+        gate.release(100)
         assert all(one.result(timeout=30).refusal is None for one in taken)
 
 

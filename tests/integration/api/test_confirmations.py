@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
 
-from tests.fixtures.fix_api import Api, an_api
-from tests.fixtures.fix_hands import Hands
-from tests.fixtures.fix_postgres import Cluster
+from tests.fixtures.fix_steps import Clock
 from tests.fixtures.fix_tills import Till, told
 
 ENDS = {"confirm": "settled", "decline": "declined", "cancel": "canceled"}
 
 
-@pytest.fixture(scope="module")
-def hands() -> Hands:
-    return Hands()
-
-
-@pytest.fixture(scope="module")
-def mall(cluster: Cluster, hands: Hands) -> Iterator[Api]:
-    with cluster.store() as store, an_api(store, clock=hands) as api:
-        api.open("cash", overdraft_limit=None)
-        yield api
-
-
-@pytest.fixture
-def till(mall: Api) -> Till:
-    return Till.made(mall)
-
-
-def test_the_money_is_held_until_the_payer_answers(till: Till, hands: Hands) -> None:
+def test_the_money_is_held_until_the_payer_answers(till: Till, hands: Clock) -> None:
     pending = till.pending(100)
     read = till.api.get(f"/v1/payments/{pending}").json()
     assert read["state"] == "pending_confirmation"
@@ -68,7 +49,7 @@ def test_the_first_answer_stands(till: Till, first: str, then: str) -> None:
 
 @pytest.mark.parametrize("early", [1, 0, -1])
 @pytest.mark.parametrize("answer", ENDS)
-def test_to_the_microsecond(till: Till, hands: Hands, answer: str, early: int) -> None:
+def test_to_the_microsecond(till: Till, hands: Clock, answer: str, early: int) -> None:
     pending = till.pending(100)
     read = till.api.get(f"/v1/payments/{pending}").json()
     hands.now = datetime.fromisoformat(read["confirm_expires_at"]) - timedelta(microseconds=early)
@@ -109,7 +90,7 @@ def test_a_timeline_tells_what_was_held_and_what_became_of_it(till: Till, verb: 
     ]
 
 
-def test_lists_by_state_follow_the_clock(till: Till, hands: Hands) -> None:
+def test_lists_by_state_follow_the_clock(till: Till, hands: Clock) -> None:
     pending = till.pending(100)
 
     def listed(state: str) -> list[str]:
@@ -125,7 +106,7 @@ def test_lists_by_state_follow_the_clock(till: Till, hands: Hands) -> None:
 
 
 def test_confirm_cancel_and_deadline_in_every_order(
-    till: Till, hands: Hands, scaled: Callable[..., int], figure: Callable[[str, object], None]
+    till: Till, hands: Clock, scaled: Callable[..., int], figure: Callable[[str, object], None]
 ) -> None:
     """Payer, cashier and clock at once: one end, the same for all, nothing held after it."""
     ways = [order for count in (2, 3) for order in itertools.permutations((*ENDS, "time"), count)]

@@ -11,14 +11,9 @@ import pytest
 
 from infrastructure.secret import Secrets
 from tests.fixtures.fix_api import SECRET, Api, an_api
-from tests.fixtures.fix_hands import Hands
 from tests.fixtures.fix_postgres import Cluster, Store
+from tests.fixtures.fix_steps import Clock
 from tests.fixtures.fix_tills import Till, by_code, told
-
-
-@pytest.fixture(scope="module")
-def hands() -> Hands:
-    return Hands()
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +23,10 @@ def store(cluster: Cluster) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def mall(store: Store, hands: Hands) -> Iterator[Api]:
+def mall(store: Store, hands: Clock) -> Iterator[Api]:
     with an_api(store, clock=hands, attempts_per_caller=10_000, attempts_per_account=10_000) as api:
         api.open("cash", overdraft_limit=None)
         yield api
-
-
-@pytest.fixture
-def till(mall: Api) -> Till:
-    return Till.made(mall)
 
 
 def test_a_device_is_told_its_secret_once(till: Till) -> None:
@@ -74,13 +64,13 @@ def test_a_refused_registration_keeps_no_secret(till: Till, store: Store) -> Non
 @pytest.mark.parametrize(
     ("skew", "works"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)]
 )
-def test_its_clock_may_be_a_step_off(till: Till, hands: Hands, skew: int, works: bool) -> None:
+def test_its_clock_may_be_a_step_off(till: Till, hands: Clock, skew: int, works: bool) -> None:
     phone = till.phone()
     answer = till.pay(phone.code(hands.now, skew), 10)
     assert told(answer) == ((201, "settled") if works else (422, "pay_code_invalid"))
 
 
-def test_a_step_is_spent_once_and_both_caps_hold(till: Till, hands: Hands) -> None:
+def test_a_step_is_spent_once_and_both_caps_hold(till: Till, hands: Clock) -> None:
     phone = till.phone()
     code = phone.code(hands.now)
     assert told(till.pay(code, 101)) == (422, "pay_code_exceeded")
@@ -104,7 +94,7 @@ def test_a_step_is_spent_once_and_both_caps_hold(till: Till, hands: Hands) -> No
     assert replay.json() == online.json()
 
 
-def test_a_revoked_device_pays_no_more(till: Till, hands: Hands) -> None:
+def test_a_revoked_device_pays_no_more(till: Till, hands: Clock) -> None:
     phone = till.phone()
     path = f"/v1/devices/{phone.device['id']}"
     for _ in range(2):
@@ -116,7 +106,7 @@ def test_a_revoked_device_pays_no_more(till: Till, hands: Hands) -> None:
     assert till.api.post(f"{unknown}/revoke", {}).status_code == 404
 
 
-def test_a_code_of_another_phone_or_handle_is_none(till: Till, hands: Hands) -> None:
+def test_a_code_of_another_phone_or_handle_is_none(till: Till, hands: Clock) -> None:
     phone, other = till.phone(), till.phone()
     swapped = {**phone.device, "handle": other.device["handle"]}
     code = type(phone)(swapped).code(hands.now)
@@ -124,7 +114,7 @@ def test_a_code_of_another_phone_or_handle_is_none(till: Till, hands: Hands) -> 
     assert [told(each) for each in refusals] == [(422, "pay_code_invalid")] * 3
 
 
-def test_a_restart_forgets_no_step_and_no_cap(mall: Api, till: Till, hands: Hands) -> None:
+def test_a_restart_forgets_no_step_and_no_cap(mall: Api, till: Till, hands: Clock) -> None:
     phone = till.phone()
     code = phone.code(hands.now)
     assert told(till.pay(code, 100)) == (201, "settled")
@@ -139,7 +129,7 @@ def test_a_restart_forgets_no_step_and_no_cap(mall: Api, till: Till, hands: Hand
 def test_caps_hold_exactly_in_races_through_two_processes(
     mall: Api,
     till: Till,
-    hands: Hands,
+    hands: Clock,
     scaled: Callable[..., int],
     figure: Callable[[str, object], None],
 ) -> None:
@@ -175,7 +165,7 @@ def test_caps_hold_exactly_in_races_through_two_processes(
 
 
 def test_secrets_are_sealed_and_survive_a_change_of_the_servers(
-    mall: Api, till: Till, hands: Hands
+    mall: Api, till: Till, hands: Clock
 ) -> None:
     phone = till.phone()
     hands.later(seconds=60)

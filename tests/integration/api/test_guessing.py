@@ -13,19 +13,14 @@ import pytest
 
 from domain.code_digits import with_check_digit
 from tests.fixtures.fix_api import Api, an_api, make_key
-from tests.fixtures.fix_hands import Hands
 from tests.fixtures.fix_postgres import Cluster
+from tests.fixtures.fix_steps import Clock
 from tests.fixtures.fix_tills import Till, by_code, told
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def mall(cluster: Cluster, hands: Hands) -> Iterator[Api]:
-    with cluster.store() as store, an_api(store, clock=hands) as api:
+def mall(cluster: Cluster, clock: Clock) -> Iterator[Api]:
+    with cluster.store() as store, an_api(store, clock=clock) as api:
         api.open("cash", overdraft_limit=None)
         yield api
 
@@ -39,7 +34,7 @@ def as_another(api: Api, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {make_key(api.store, 'client', name)}"}
 
 
-def test_a_shop_has_ten_tries_a_minute(mall: Api, hands: Hands) -> None:
+def test_a_shop_has_ten_tries_a_minute(mall: Api, clock: Clock) -> None:
     till = Till.made(mall)
     code = till.issue()["code"]
     assert [told(till.pay(guess())) for _ in range(10)] == [(422, "pay_code_invalid")] * 10
@@ -54,9 +49,9 @@ def test_a_shop_has_ten_tries_a_minute(mall: Api, hands: Hands) -> None:
     # ... but for others, and when the minute is over. The key of what was not decided is unused.
     elsewhere = Till.made(mall)
     assert told(elsewhere.pay(elsewhere.issue()["code"])) == (201, "settled")
-    hands.later(seconds=59)
+    clock.later(seconds=59)
     assert till.pay(code).headers["Retry-After"] == "1"
-    hands.later(seconds=1)
+    clock.later(seconds=1)
     again = till.issue()["code"]
     assert told(till.pay(again, key=f"late-{till.shop}")) == (201, "settled")
 
@@ -86,28 +81,28 @@ def test_tries_are_counted_in_dry_runs_and_bulks_and_a_replay_is_none(mall: Api)
     assert told(till.pay(guess(), dry_run="true", key=None)) == (429, "too_many_attempts")
 
 
-def test_a_code_that_was_issued_is_no_try(mall: Api, hands: Hands) -> None:
+def test_a_code_that_was_issued_is_no_try(mall: Api, clock: Clock) -> None:
     till = Till.made(mall)
     phone, used = till.phone(), till.issue()["code"]
     till.pay(used)
-    spent = phone.code(hands.now)
+    spent = phone.code(clock.now)
     till.pay(spent, 10)
     for _ in range(8):
         assert told(till.pay(used)) == told(till.pay(spent)) == (422, "pay_code_invalid")
-    wrong_step = [told(till.pay(phone.code(hands.now, skew))) for skew in range(4, 14)]
+    wrong_step = [told(till.pay(phone.code(clock.now, skew))) for skew in range(4, 14)]
     assert wrong_step == [(422, "pay_code_invalid")] * 10
-    assert told(till.pay(phone.code(hands.now, 1))) == (429, "too_many_attempts")
+    assert told(till.pay(phone.code(clock.now, 1))) == (429, "too_many_attempts")
 
 
 def test_of_ten_thousand_wrong_codes_a_hundred_reach_a_decision(
     mall: Api,
     scaled: Callable[..., int],
     figure: Callable[[str, object], None],
-    hands: Hands,
+    clock: Clock,
 ) -> None:
     """One caller, two processes at once, a shop of its own for each try, some of them dry runs."""
     tries = scaled(10_000, least=300)
-    with an_api(mall.store, workers=False, sweeps=False, clock=hands) as other:
+    with an_api(mall.store, workers=False, sweeps=False, clock=clock) as other:
         keys = {"Authorization": f"Bearer {mall.keys['client']}"}
 
         def send(api: Api, first: int) -> Counter[Any]:

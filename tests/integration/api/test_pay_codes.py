@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,27 +15,9 @@ import zxingcpp
 from PIL import Image
 
 from domain.code_digits import is_code
-from tests.fixtures.fix_api import Api, an_api, make_key
-from tests.fixtures.fix_hands import Hands
-from tests.fixtures.fix_postgres import Cluster
+from tests.fixtures.fix_api import make_key
+from tests.fixtures.fix_steps import Clock
 from tests.fixtures.fix_tills import Till, by_code, told
-
-
-@pytest.fixture(scope="module")
-def hands() -> Hands:
-    return Hands()
-
-
-@pytest.fixture(scope="module")
-def mall(cluster: Cluster, hands: Hands) -> Iterator[Api]:
-    with cluster.store() as store, an_api(store, clock=hands) as api:
-        api.open("cash", overdraft_limit=None)
-        yield api
-
-
-@pytest.fixture
-def till(mall: Api) -> Till:
-    return Till.made(mall)
 
 
 def test_a_code_is_used_once_and_read_without_its_digits(till: Till) -> None:
@@ -59,7 +41,7 @@ def test_a_code_is_used_once_and_read_without_its_digits(till: Till) -> None:
     assert refused["postings"][0]["debit"] is None
 
 
-def test_a_replay_shows_the_code_until_it_is_used_or_over(till: Till, hands: Hands) -> None:
+def test_a_replay_shows_the_code_until_it_is_used_or_over(till: Till, hands: Clock) -> None:
     body = {"debit_account": till.payer, "currency": "EUR", "max_amount": 500}
     first = till.api.post("/v1/pay-codes", body, key=f"code-{till.payer}")
     again = till.api.post("/v1/pay-codes", body, key=f"code-{till.payer}")
@@ -86,7 +68,7 @@ def test_a_dry_run_issues_nothing_and_uses_nothing(till: Till) -> None:
 
 
 @pytest.mark.parametrize("early", [1, 0, -1])
-def test_at_its_deadline_a_code_is_over(till: Till, hands: Hands, early: int) -> None:
+def test_at_its_deadline_a_code_is_over(till: Till, hands: Clock, early: int) -> None:
     made = till.issue(expires_in_s=10)
     hands.now = datetime.fromisoformat(made["expires_at"]) - timedelta(microseconds=early)
     live = early > 0
@@ -97,7 +79,7 @@ def test_at_its_deadline_a_code_is_over(till: Till, hands: Hands, early: int) ->
     assert read["state"] == ("used" if live else "expired")
 
 
-def test_refusals_that_are_alike_differ_in_ids_alone(till: Till, hands: Hands) -> None:
+def test_refusals_that_are_alike_differ_in_ids_alone(till: Till, hands: Clock) -> None:
     used, over = till.issue()["code"], till.issue(expires_in_s=10)["code"]
     till.pay(used)
     hands.later(seconds=20)
@@ -239,7 +221,7 @@ def test_a_carrier_is_for_whoever_made_the_code_until_it_is_over(till: Till) -> 
     assert unknown.status_code == 404
 
 
-def test_the_sweeper_records_that_a_code_is_over(till: Till, hands: Hands) -> None:
+def test_the_sweeper_records_that_a_code_is_over(till: Till, hands: Clock) -> None:
     made = till.issue(expires_in_s=10)
     hands.later(seconds=10)
     for _ in range(200):

@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 
 from tests.fixtures.fix_api import Api, an_api, one_posting
-from tests.fixtures.fix_hands import Hands
 from tests.fixtures.fix_postgres import Store
+from tests.fixtures.fix_steps import Clock
 from tests.fixtures.fix_tills import Till
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def mall(fresh_store: Store, hands: Hands) -> Iterator[Api]:
-    with an_api(fresh_store, clock=hands) as api:
+def mall(fresh_store: Store, clock: Clock) -> Iterator[Api]:
+    with an_api(fresh_store, clock=clock) as api:
         api.open("cash", overdraft_limit=None)
         yield api
 
@@ -35,8 +30,8 @@ def report(api: Api, first: Any, end: Any) -> list[tuple[Any, ...]]:
     return [tuple(item.values()) for item in answer.json()["items"]]
 
 
-def test_what_is_booked_counts_on_its_day_by_its_carrier(mall: Api, hands: Hands) -> None:
-    today = hands.now.date()
+def test_what_is_booked_counts_on_its_day_by_its_carrier(mall: Api, clock: Clock) -> None:
+    today = clock.now.date()
     tomorrow, then = today + timedelta(days=1), today + timedelta(days=2)
     till = Till.made(mall)
     till.pay(till.issue()["code"], 70)
@@ -54,7 +49,7 @@ def test_what_is_booked_counts_on_its_day_by_its_carrier(mall: Api, hands: Hands
     other = mall.post("/v1/payments", held).json()["id"]
     mall.post(f"/v1/payments/{other}/capture", {"amount": 60, "final": False})
     till.step(pending, "confirm")
-    hands.later(days=1)
+    clock.later(days=1)
     mall.post(f"/v1/payments/{other}/capture", {"amount": 40})
     mall.post(f"/v1/payments/{hold}/refunds", {"amount": 5})
     assert report(mall, today, tomorrow)[1:] == [("nfc", "EUR", 2, 160), ("qr", "EUR", 3, 150)]

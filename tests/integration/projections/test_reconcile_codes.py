@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -24,11 +23,15 @@ from domain.events import (
     PaymentRefused,
     PaymentSettled,
 )
-from infrastructure.mapper import EventMapper
 from tests.fixtures.fix_codes import CodeHistory
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import catch_up
-from tests.fixtures.fix_reconcile import alter, alter_rows, checked, members
+from tests.fixtures.fix_reconcile import (
+    alter,
+    alter_rows,
+    assert_each_member_is_proven,
+    checked,
+)
 
 OTHER = "0" * 32
 
@@ -58,11 +61,6 @@ def showing() -> CodeHistory:
 
 
 SHOWING = showing()
-
-
-def position_of(kind: type[LedgerEvent], number: int = 0) -> int:
-    """Of the first event of that type, or of a later one."""
-    return [at for at, event in enumerate(SHOWING.events, 1) if type(event) is kind][number]
 
 
 @pytest.fixture
@@ -138,15 +136,9 @@ UNPROVEN: dict[type[LedgerEvent], tuple[str, ...]] = {
     ],
 )
 def test_any_altered_member_is_found(good: Store, kind: type[LedgerEvent], number: int) -> None:
-    position = position_of(kind, number)
-    stored = json.loads(EventMapper().to_stored_event(SHOWING.events[position - 1]).state)
-    for member, value in zip(members(kind), stored, strict=False):  # defaults are not stored
-        if member in ("fingerprint", *UNPROVEN.get(kind, ())):
-            continue
-        alter(good, position, **{member: ALTERED[member]})
-        assert not checked(good).good, member
-        alter(good, position, **{member: value})
-    assert checked(good).good
+    position = SHOWING.position_of(kind, number)
+    unproven = UNPROVEN.get(kind, ())
+    assert_each_member_is_proven(good, SHOWING, position, altered=ALTERED, unproven=unproven)
 
 
 @pytest.mark.parametrize(
@@ -167,29 +159,29 @@ def test_any_altered_member_is_found(good: Store, kind: type[LedgerEvent], numbe
 def test_what_an_event_cannot_say_is_named(
     good: Store, kind: type[LedgerEvent], number: int, change: dict[str, Any], named: str
 ) -> None:
-    alter(good, position_of(kind, number), **change)
+    alter(good, SHOWING.position_of(kind, number), **change)
     report = checked(good)
     assert any(named in each for each in report.differences), report.differences
 
 
 def test_a_use_at_the_deadline_or_of_a_step_out_of_time_is_named(good: Store) -> None:
-    used = SHOWING.events[position_of(PayCodeUsed) - 1]
+    used = SHOWING.events[SHOWING.position_of(PayCodeUsed) - 1]
     at = used.timestamp.isoformat().replace("+00:00", "Z")
-    alter(good, position_of(PayCodeIssued), expires_at=at)
+    alter(good, SHOWING.position_of(PayCodeIssued), expires_at=at)
     differences = checked(good).differences
     assert any("used at or after its deadline" in each for each in differences)
-    offline = SHOWING.events[position_of(PayCodeUsed, -2) - 1]
+    offline = SHOWING.events[SHOWING.position_of(PayCodeUsed, -2) - 1]
     assert isinstance(offline, PayCodeUsed)
     assert offline.step
-    alter(good, position_of(PayCodeUsed, -2), step=offline.step - 1)
+    alter(good, SHOWING.position_of(PayCodeUsed, -2), step=offline.step - 1)
     assert any("is spent twice" in each for each in checked(good).differences)
-    alter(good, position_of(PayCodeUsed, -2), step=offline.step + 2)
+    alter(good, SHOWING.position_of(PayCodeUsed, -2), step=offline.step + 2)
     assert any("is used at step" in each for each in checked(good).differences)
 
 
 def test_what_expires_before_its_time_is_named(good: Store) -> None:
     later = SHOWING.now + timedelta(days=1)
-    alter(good, position_of(PayCodeIssued, 1), expires_at=later.isoformat())
+    alter(good, SHOWING.position_of(PayCodeIssued, 1), expires_at=later.isoformat())
     assert any("expires before its deadline" in each for each in checked(good).differences)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -26,11 +25,16 @@ from domain.events import (
     PaymentSettled,
     PaymentVoided,
 )
-from infrastructure.mapper import EventMapper
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import catch_up
-from tests.fixtures.fix_reconcile import alter, alter_rows, checked, members, owner
+from tests.fixtures.fix_reconcile import (
+    alter,
+    alter_rows,
+    assert_each_member_is_proven,
+    checked,
+    owner,
+)
 
 LIMIT = {"window": "day", "carrier": None, "max_count": None, "max_amount": 50_000}
 
@@ -74,11 +78,6 @@ def lively() -> History:
 
 
 LIVELY = lively()
-
-
-def position_of(kind: type[LedgerEvent], number: int = 0) -> int:
-    """Of the first event of that type, or of a later one."""
-    return [at for at, event in enumerate(LIVELY.events, 1) if type(event) is kind][number]
 
 
 @pytest.fixture
@@ -152,16 +151,9 @@ ALTERED: dict[str, Any] = {
     ],
 )
 def test_any_altered_member_is_found(good: Store, kind: type[LedgerEvent], number: int) -> None:
-    position = position_of(kind, number)
-    stored = json.loads(EventMapper().to_stored_event(LIVELY.events[position - 1]).state)
-    for member, value in zip(members(kind), stored, strict=False):  # defaults are not stored
-        if member in ("fingerprint", *UNPROVEN.get(kind, ())):
-            continue
-        other = not value if isinstance(value, bool) else ALTERED[member]
-        alter(good, position, **{member: other})
-        assert not checked(good).good, member
-        alter(good, position, **{member: value})
-    assert checked(good).good
+    position = LIVELY.position_of(kind, number)
+    unproven = UNPROVEN.get(kind, ())
+    assert_each_member_is_proven(good, LIVELY, position, altered=ALTERED, unproven=unproven)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +181,7 @@ def test_any_altered_member_is_found(good: Store, kind: type[LedgerEvent], numbe
 def test_what_an_event_cannot_say_is_named(
     good: Store, kind: type[LedgerEvent], number: int, change: dict[str, Any], named: str
 ) -> None:
-    alter(good, position_of(kind, number), **change)
+    alter(good, LIVELY.position_of(kind, number), **change)
     report = checked(good)
     assert any(named in each for each in report.differences), report.differences
 
@@ -202,7 +194,7 @@ def test_steps_at_the_wrong_time_are_named(good: Store) -> None:
     differences = checked(good).differences
     assert any("tally.payment.captured.v1 at or after its deadline" in each for each in differences)
     alter(good, expires[0], expires_at=held)
-    alter(good, position_of(PaymentHeld, 4), expires_at="2036-11-23T09:00:00Z")
+    alter(good, LIVELY.position_of(PaymentHeld, 4), expires_at="2036-11-23T09:00:00Z")
     assert any("it expires before its deadline" in each for each in checked(good).differences)
 
 
@@ -237,7 +229,7 @@ def test_a_step_that_no_command_took_is_named(good: Store) -> None:
     with owner(good) as connection:
         connection.execute(
             "UPDATE tally.events SET stream = gen_random_uuid() WHERE position = %s",
-            (position_of(PaymentVoided),),
+            (LIVELY.position_of(PaymentVoided),),
         )
     differences = checked(good).differences
     assert any(
@@ -323,9 +315,9 @@ def test_a_step_that_no_command_took_is_named(good: Store) -> None:
 )
 def test_an_altered_row_is_named(good: Store, statement: str, named: str) -> None:
     positions = {
-        "held": position_of(AccountHeld),
-        "payment": position_of(PaymentHeld),
-        "refund": position_of(PaymentRefunded) - 3,
+        "held": LIVELY.position_of(AccountHeld),
+        "payment": LIVELY.position_of(PaymentHeld),
+        "refund": LIVELY.position_of(PaymentRefunded) - 3,
     }
     alter_rows(good, statement.format(**positions))
     differences = checked(good).differences

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -15,11 +14,15 @@ from domain.request_events import (
     PaymentRequestOpened,
     PaymentRequestPaid,
 )
-from infrastructure.mapper import EventMapper
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import catch_up
-from tests.fixtures.fix_reconcile import alter, alter_rows, checked, members
+from tests.fixtures.fix_reconcile import (
+    alter,
+    alter_rows,
+    assert_each_member_is_proven,
+    checked,
+)
 
 OTHER = "0" * 32
 
@@ -41,11 +44,6 @@ def asking() -> History:
 
 
 ASKING = asking()
-
-
-def position_of(kind: type[LedgerEvent], number: int = 0) -> int:
-    """Of the first event of that type, or of a later one."""
-    return [at for at, event in enumerate(ASKING.events, 1) if type(event) is kind][number]
 
 
 @pytest.fixture
@@ -110,15 +108,9 @@ does anything tell the amount and description of a revision that another has rep
     ],
 )
 def test_any_altered_member_is_found(good: Store, kind: type[LedgerEvent], number: int) -> None:
-    position = position_of(kind, number)
-    stored = json.loads(EventMapper().to_stored_event(ASKING.events[position - 1]).state)
-    for member, value in zip(members(kind), stored, strict=False):  # defaults are not stored
-        if member in ("fingerprint", *UNPROVEN.get(kind, ())):
-            continue
-        alter(good, position, **{member: ALTERED[member]})
-        assert not checked(good).good, member
-        alter(good, position, **{member: value})
-    assert checked(good).good
+    position = ASKING.position_of(kind, number)
+    unproven = UNPROVEN.get(kind, ())
+    assert_each_member_is_proven(good, ASKING, position, altered=ALTERED, unproven=unproven)
 
 
 @pytest.mark.parametrize(
@@ -137,16 +129,16 @@ def test_any_altered_member_is_found(good: Store, kind: type[LedgerEvent], numbe
 def test_what_an_event_cannot_say_is_named(
     good: Store, kind: type[LedgerEvent], number: int, change: dict[str, Any], named: str
 ) -> None:
-    alter(good, position_of(kind, number), **change)
+    alter(good, ASKING.position_of(kind, number), **change)
     report = checked(good)
     assert any(named in each for each in report.differences), report.differences
 
 
 def test_a_payment_at_its_deadline_or_an_end_before_it_is_named(good: Store) -> None:
     at = "2026-11-23T09:00:01Z"  # when it was paid
-    alter(good, position_of(PaymentRequestChanged, 1), expires_at=at, expires_in_s=0)
+    alter(good, ASKING.position_of(PaymentRequestChanged, 1), expires_at=at, expires_in_s=0)
     assert any("at or after its deadline" in each for each in checked(good).differences)
-    alter(good, position_of(PaymentRequestOpened, -2), expires_at="2026-11-23T10:00:00Z")
+    alter(good, ASKING.position_of(PaymentRequestOpened, -2), expires_at="2026-11-23T10:00:00Z")
     assert any("expires before its deadline" in each for each in checked(good).differences)
 
 

@@ -64,6 +64,20 @@ def test_results_with_other_numbers_of_accounts_are_compared(
     assert "accounts.svg" not in files([results])
 
 
+def test_what_was_not_measured_has_no_chart(results: Results) -> None:
+    alone = [row for row in results.rows if row.setup == "write path alone"]
+    bulks = [row for row in alone if row.scenario == "bulk"]
+    for rows, charts in (
+        (alone, {"rates.svg", "connections.svg"}),
+        (bulks, {"rates.svg"}),
+        ([], set()),
+    ):
+        some = msgspec.structs.replace(results, rows=rows)
+        assert set(files([some])) == charts
+        page = page_with(PAGE, [some])
+        assert all((f"{FOLDER}/{name}" in page) == (name in charts) for name in files([results]))
+
+
 def test_a_report_replaces_the_one_before(results: Results, tmp_path: Path) -> None:
     shutil.copytree(DOCS / FOLDER, tmp_path / FOLDER)
     (tmp_path / FOLDER / "old.svg").write_text("of another version")
