@@ -54,7 +54,7 @@ def files(results: Sequence[Results]) -> dict[str, str]:
     if any(times.values()):
         told = "How long a single payment takes, with projections"
         made["times.svg"] = lines(told, times, across="connections", up="ms")
-    by_accounts = {setup: _by_accounts(results, setup) for setup in Setup}
+    by_accounts: dict[str, Points] = {setup: _by_accounts(results, setup) for setup in Setup}
     if len(results) > 1 and any(by_accounts.values()):
         told = "Single payments, by the number of accounts, as a multiple of pgbench's transactions"
         made["accounts.svg"] = lines(told, by_accounts, across="accounts", up="of pgbench")
