@@ -1,9 +1,9 @@
 """A short way for payments: from the socket's bytes to the writer, and back by the batch.
 
 FastAPI's, Starlette's and uvicorn's layers, their tasks and their futures are more than half of
-what a payment costs this process (tests/benchmarks/test_ways.py). A payment of a known caller whose body is plain
-(api/payment_parser.py) passes them by; all else, every error among it, goes the long way through
-the app, which says what is wrong. Tests send the same requests both ways.
+what a payment costs this process (tests/benchmarks/test_ways.py). A payment of a known caller
+whose body is plain (api/payment_parser.py) passes them by; all else, every error among it, goes the
+long way through the app, which says what is wrong. Tests send the same requests both ways.
 """
 
 from __future__ import annotations
