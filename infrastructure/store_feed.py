@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, NamedTuple
+from types import UnionType
+from typing import Final, NamedTuple, get_args
 
 import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload
-from projections.feed import START, Mark, Progress, Record, UnreadableRecord, whole_commands
+from domain.registry import EVENTS
+from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload, command_of
+from projections.feed import START, Mark, Progress, Record, UnreadableRecord
 
 CHANNEL: Final = "tally_events"
 
@@ -21,16 +23,29 @@ WHERE position > %s AND position <= %s ORDER BY position
 """
 
 _MARK: Final = b"SELECT position, stream || ':' || version, recorded_at FROM tally.events"
+_LAST: Final = b"""
+SELECT position FROM tally.events
+WHERE position <= %s AND type <> ALL(%s) ORDER BY position DESC LIMIT 1
+"""
 
 _LONGEST_COMMAND: Final = 1024
 """More events than any one command has: looked at together where the limit is below it."""
 
 
 class _Page(NamedTuple):
+    before: int
+    """Position of the last record before it: between the two is nothing but what is left out."""
     after: int
     limit: int
     records: Sequence[Record]
+    end: Mark
+    """The last event looked at; `more` are beyond it."""
     more: bool
+
+    @property
+    def last(self) -> int:
+        """Position of the last record up to its end."""
+        return self.records[-1].position if self.records else self.before
 
 
 class StoreFeed:
@@ -47,25 +62,34 @@ class StoreFeed:
         self._dsn = dsn
         self._mapper = mapper
         self._connect_timeout_s = connect_timeout_s
+        self._left_out: frozenset[str] = frozenset()
         self._reading: Connection[TupleRow] | None = None
         self._listening: Connection[TupleRow] | None = None
         self._ahead: Future[_Page] | None = None
         self._fetcher = ThreadPoolExecutor(1, thread_name_prefix="store-feed")
 
+    def leave_out(self, events: UnionType) -> None:
+        """Their payloads are not looked at; types that this version doesn't know still are."""
+        self._left_out = frozenset(
+            topic for topic, event in EVENTS.items() if issubclass(event, get_args(events))
+        )
+
     def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
         """See EventFeed. Raises psycopg.OperationalError where the store can't be reached."""
-        position = after[0].position
-        page = self._take_ahead(position, limit)
+        mark = after[0]
+        page = self._take_ahead(mark.position, limit)
         if page is None:
-            page = self._fetcher.submit(self._fetch, position, limit).result()
+            page = self._fetcher.submit(self._fetch, mark, mark.position, limit).result()
         if page.more:
-            self._ahead = self._fetcher.submit(self._fetch, page.records[-1].position, limit)
+            self._ahead = self._fetcher.submit(self._fetch, page.end, page.last, limit)
+        self.progress = Progress(page.end, {0: page.last})
         return page.records
 
     def end(self) -> Progress:
         row = self._listen().execute(_MARK + b" ORDER BY position DESC LIMIT 1").fetchone()
         mark = Mark(*row) if row else START
-        return Progress(mark, {0: mark.position})
+        last = self._listen().execute(_LAST, (mark.position, list(self._left_out))).fetchone()
+        return Progress(mark, {0: last[0] if last else 0})
 
     def find(self, mark: Mark) -> Mark | None:
         row = self._listen().execute(_MARK + b" WHERE position = %s", (mark.position,)).fetchone()
@@ -97,36 +121,59 @@ class StoreFeed:
             return None
         page = ahead.result()
         # An empty page fetched ahead is out of date by now.
-        return page if page.records and (page.after, page.limit) == (position, limit) else None
+        fits = page.before <= position <= page.after and page.limit == limit
+        return page if page.records and fits else None
 
-    def _fetch(self, after: int, limit: int) -> _Page:
+    def _fetch(self, after: Mark, before: int, limit: int) -> _Page:
+        """Looks at as many events as it takes to find about `limit` records."""
+        records: list[Record] = []
+        end, wanted = after, limit
+        while True:
+            rows = self._rows(end.position, wanted)
+            more = len(rows) == wanted
+            if more and not (rows := _whole_commands(rows)):
+                wanted += _LONGEST_COMMAND
+                continue
+            last = records[-1].position if records else before
+            found, bad = self._decode(rows, end.position, last)
+            if bad is not None:
+                # What is before it, but for the command that it may belong to.
+                rows = _whole_commands([row for row in rows if row[0] < bad.position])
+                if not rows and not records:
+                    raise bad
+                found = [record for record in found if rows and record.position <= rows[-1][0]]
+            records += found
+            if rows:
+                position, stream, version, _, recorded_at, _ = rows[-1]
+                end = Mark(position, f"{stream}:{version}", recorded_at)
+            wanted = limit - len(records)
+            if bad is not None or not more or wanted <= limit // 2:
+                return _Page(before, after.position, limit, records, end, more)
+
+    def _rows(self, after: int, limit: int) -> Sequence[TupleRow]:
         if self._reading is None:
             self._reading = self._connect()
         with self._reading.cursor(binary=True) as cursor:
-            wanted = limit
-            while True:
-                cursor.execute(_READ, (after, after + wanted), prepare=True)
-                rows = cursor.fetchall()
-                records, unreadable = self._decode(rows)
-                more = len(rows) == wanted
-                whole = whole_commands(records) if records and (more or unreadable) else records
-                if whole or not more or unreadable or wanted >= limit + _LONGEST_COMMAND:
-                    break
-                wanted += _LONGEST_COMMAND
-        if unreadable and not whole:
-            raise unreadable
-        return _Page(after, limit, whole, more)
+            return cursor.execute(_READ, (after, after + limit), prepare=True).fetchall()
 
-    def _decode(self, rows: Sequence[TupleRow]) -> tuple[list[Record], UnreadableRecord | None]:
+    def _decode(
+        self, rows: Sequence[TupleRow], after: int, last: int
+    ) -> tuple[list[Record], UnreadableRecord | None]:
         """The records up to the first that can't be decoded, and that one."""
         records: list[Record] = []
-        decode = self._mapper.decode
+        decode, left_out = self._mapper.decode, self._left_out
         for position, stream, version, topic, recorded_at, payload in rows:
+            if position != after + 1:
+                last = position - 1  # which is missing, and nobody shall go on as if it weren't
+            after = position
+            if topic in left_out:
+                continue
             try:
                 event = decode(topic, payload, stream, version, recorded_at)
             except (UnknownEventType, UnreadablePayload) as error:
                 return records, UnreadableRecord(position, str(error))
-            records.append(Record(position, position - 1, 0, event))
+            records.append(Record(position, last, 0, event))
+            last = position
         return records, None
 
     def _connect(self) -> Connection[TupleRow]:
@@ -140,3 +187,12 @@ class StoreFeed:
             keepalives_count=3,
             options="-c TimeZone=UTC -c enable_seqscan=off",
         )
+
+
+def _whole_commands(rows: Sequence[TupleRow]) -> Sequence[TupleRow]:
+    """The rows up to where the last but one command ends: the last may go on after them."""
+    end = len(rows)
+    last = command_of(rows[-1][5]) if rows else b""
+    while end and command_of(rows[end - 1][5]) == last:
+        end -= 1
+    return rows[:end]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import UnionType
 from typing import Final, NamedTuple, Protocol
 
 from domain.events import AccountEntry, AccountHold, CommandDecided, LedgerEvent
@@ -78,7 +79,14 @@ class EventFeed(Protocol):
     """`store` or `kafka`: kept with the checkpoints, which mean something to that feed alone."""
     partitions: int
     progress: Progress | None
-    """The newest that was seen; None where a feed's own records say all (the store's)."""
+    """The newest that was seen; the store's feed tells how far it has looked."""
+
+    def leave_out(self, events: UnionType) -> None:
+        """To be called before the first read: the reader has no use for these types of events.
+
+        A feed need not bring their records any more: it tells by `progress` that it has gone past
+        them, and the record after them names the one before them.
+        """
 
     def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
         """Up to `limit` records after the marks, of the partitions named, by position.
@@ -115,12 +123,3 @@ def key_of(event: LedgerEvent) -> str:
             return str(event.payment)
         case _:
             return getattr(event, "account", None) or str(event.originator_id)
-
-
-def whole_commands(records: Sequence[Record]) -> Sequence[Record]:
-    """The records up to where the last but one command ends: the last may go on after them."""
-    last = records[-1].event.command
-    end = len(records)
-    while end and records[end - 1].event.command == last:
-        end -= 1
-    return records[:end]

@@ -104,6 +104,7 @@ def rebuild(
         closing(connect(dsn, f"tally rebuild {projection.name}")) as connection,
         closing(open_feed()) as feed,
     ):
+        feed.leave_out(projection.leaves_out)
         ensure_bookkeeping(connection)
         locked = connection.execute(
             "SELECT pg_try_advisory_lock(%s, hashtext(%s))",
@@ -202,11 +203,11 @@ def _up_to(end: Progress, generation: Generation, feed: EventFeed, stop: Event) 
         if stop.is_set():
             raise RebuildStopped(generation.projection.name)
         records = feed.read(generation.marks, BATCH)
-        if not records:
-            feed.wait(WAIT_S)
         wanted = [record for record in records if record.position <= end.mark.position]
         generation.apply(wanted, end)
         yield
+        if not records and generation.watermark < end.mark.position:
+            feed.wait(WAIT_S)
 
 
 def _compare(generation: Generation) -> bool | None:

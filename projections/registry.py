@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from projections.accounts import fold as accounts
 from projections.accounts.before import keep_before as keep_accounts_before
 from projections.accounts.write import apply as apply_accounts
+from projections.balances import fold as balances
 from projections.balances.write import apply as apply_balances
+from projections.payments import fold as payments
 from projections.payments.before import keep_before as keep_payments_before
 from projections.payments.write import apply as apply_payments
+from projections.statements import fold as statements
 from projections.statements.write import apply as apply_statements
 from projections.tables import Projection
 
@@ -23,6 +27,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
             folder=_HERE / "accounts",
             tables=("accounts", "accounts_before"),
             apply=apply_accounts,
+            leaves_out=accounts.LEFT_OUT,
             before=keep_accounts_before,
             summary="SELECT count(*) FROM tally_read.accounts{g}"
             " WHERE opened_position <= %(position)s",
@@ -37,6 +42,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
                 "balances_holds_history",
             ),
             apply=apply_balances,
+            leaves_out=balances.LEFT_OUT,
             summary="SELECT b.*, h.* FROM ("
             "SELECT count(*), sum(posted), sum(pending_debit), sum(pending_credit),"
             " sum(available), sum(version), sum(extract(epoch FROM balanced_at))"
@@ -54,6 +60,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
                 "statements_off_days",
             ),
             apply=apply_statements,
+            leaves_out=statements.LEFT_OUT,
             summary="SELECT count(*), sum(amount), sum(balance), sum(debits), sum(credits)"
             " FROM tally_read.statements{g} WHERE position <= %(position)s",
         ),
@@ -73,6 +80,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
                 "payments_carriers_ahead",
             ),
             apply=apply_payments,
+            leaves_out=payments.LEFT_OUT,
             before=keep_payments_before,
             # Of what no later event changes: the two may stand beyond the position apart.
             summary="SELECT p.*, r.*, c.*, d.* FROM ("

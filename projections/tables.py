@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final
 
 from psycopg import Connection
@@ -34,6 +35,8 @@ class Projection:
     folder: Path
     tables: tuple[str, ...]
     apply: Apply
+    leaves_out: UnionType
+    """Types of events that its folds make nothing of."""
     before: Apply | None = None
     """Keeps what rows were, so that they can be read at the watermark; called before `apply`,
     where the feed has several partitions."""

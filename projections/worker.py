@@ -95,6 +95,7 @@ class Worker:
                     closing(connect(self._dsn, f"tally {name}")) as connection,
                     closing(self._open_feed()) as feed,
                 ):
+                    feed.leave_out(self._projection.leaves_out)
                     self._work(connection, feed)
             except _AWAY as error:
                 log.warning("%s: PostgreSQL, its tables or the feed are away: %s", name, error)

@@ -69,6 +69,7 @@ class Replay:
         self.payment_hashes: dict[int, int] = defaultdict(int)
         self.payment_account_hashes: dict[int, int] = defaultdict(int)
         self.first_positions: dict[date, int] = {}
+        """Of the first entry of each booking date."""
         self.requests = Requests(connection, mapper)
         self.codes = Codes(connection, mapper)
         self.carriers: dict[tuple[date, str, str], list[int]] = {}
@@ -100,7 +101,6 @@ class Replay:
         if recorded_at < self._recorded_at:
             self._found(f"event {position}: recorded {recorded_at}, before the event before it")
         self._recorded_at = recorded_at
-        self.first_positions.setdefault(recorded_at.date(), position)
         other: Other | None = None
         if version > 1 and stream not in self.streams:
             find = self._finder(event)
@@ -113,6 +113,8 @@ class Replay:
             if stream in self.streams:
                 self.accounts[self.streams[stream]].doubtful = True
             return
+        if isinstance(event, AccountEntry):
+            self.first_positions.setdefault(recorded_at.date(), position)
         self._check_command(position, event)
         self._check(position, event, other)
 

@@ -25,6 +25,9 @@ from domain.payment import PaymentStep
 from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
+LEFT_OUT = PaymentDecided | PaymentStep | PaymentRequestEvent | CodeEvent
+"""Types of events that it makes nothing of; one that it doesn't know is an error."""
+
 
 class Opened(NamedTuple):
     account: str
@@ -72,8 +75,6 @@ def fold(records: Iterable[Record]) -> Folded:
         match event:
             case AccountEntry() | AccountHold():
                 pass
-            case PaymentDecided():
-                continue
             case CommandDecided(account=str(account), account_after=dict(after)):
                 folded.moved[account] = Moved(after["version"], position)
                 continue
@@ -96,7 +97,7 @@ def fold(records: Iterable[Record]) -> Folded:
                 folded.changed.append((event.account, event.changed))
             case AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 folded.changed.append((event.account, {"status": STATUS[type(event)]}))
-            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
+            case _ if isinstance(event, LEFT_OUT):
                 continue
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to accounts")

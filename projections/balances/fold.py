@@ -25,6 +25,9 @@ from domain.payment import PaymentStep
 from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
+LEFT_OUT = PaymentDecided | CommandDecided | PaymentStep | PaymentRequestEvent | CodeEvent
+"""Types of events that it makes nothing of; one that it doesn't know is an error."""
+
 
 class Balance(NamedTuple):
     """What an account has right after the event at the position, in minor units."""
@@ -149,8 +152,6 @@ def fold(
                 elif isinstance(event, AccountReleased) or event.from_hold:
                     key = _key_of(event)
                     folded.add_hold(_moved(folded.holds.get(key) or holds[key], event, position))
-            case PaymentDecided() | CommandDecided():
-                pass
             case AccountOpened():
                 folded.opened.append(
                     Opened(event.account, event.currency, event.normal_side, position)
@@ -169,7 +170,7 @@ def fold(
                         available=_available(balance, sides[event.account], limit)
                     )
                 folded.add(event.account, balance)
-            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
+            case _ if isinstance(event, LEFT_OUT):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to balances")

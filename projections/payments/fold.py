@@ -36,6 +36,17 @@ from domain.payment import PaymentStep, account_events, elsewhere
 from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
+LEFT_OUT = (
+    AccountEntry
+    | AccountHold
+    | CommandDecided
+    | AccountOpened
+    | AccountChanged
+    | AccountFrozen
+    | AccountUnfrozen
+    | AccountClosed
+)
+"""Types of events that neither it nor what is folded beside it makes anything of."""
 _LATER: Final = frozenset(get_args(PaymentStep))
 _OUTCOMES: Final = frozenset({PaymentSettled, PaymentRefused})
 """What begins a payment, or becomes of a scheduled one."""
@@ -104,8 +115,6 @@ def fold(records: Iterable[Record], known: Mapping[UUID, State]) -> Folded:
     states = folded.states
     for position, _, _, event in records:
         match event:
-            case AccountEntry() | AccountHold() | CommandDecided():
-                pass
             case PaymentDecided():
                 payment = event.originator_id
                 if event.originator_version == 1:
@@ -113,15 +122,13 @@ def fold(records: Iterable[Record], known: Mapping[UUID, State]) -> Folded:
                 elif payment not in states and payment not in known:
                     raise LookupError("an event is of a payment that was never made")
                 states[payment] = _decided(event, position)
+            case _ if isinstance(event, LEFT_OUT):
+                pass
             case _ if isinstance(event, PaymentRequestEvent | CodeEvent):
                 pass  # requests.py, codes.py
             case _ if isinstance(event, PaymentStep):
                 payment = event.originator_id
                 states[payment] = _stepped(states.get(payment) or known[payment], event, position)
-            case AccountOpened() | AccountChanged():
-                pass
-            case AccountFrozen() | AccountUnfrozen() | AccountClosed():
-                pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to payments")
     return folded

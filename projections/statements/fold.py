@@ -25,6 +25,20 @@ from domain.payment import PaymentStep
 from domain.request_events import PaymentRequestEvent
 from projections.feed import Record
 
+LEFT_OUT = (
+    PaymentDecided
+    | CommandDecided
+    | AccountHold
+    | AccountChanged
+    | AccountFrozen
+    | AccountUnfrozen
+    | AccountClosed
+    | PaymentStep
+    | PaymentRequestEvent
+    | CodeEvent
+)
+"""Types of events that it makes nothing of; one that it doesn't know is an error."""
+
 
 class Sums(NamedTuple):
     """Debits and credits of some entries, in minor units."""
@@ -84,7 +98,7 @@ class Folded:
     totals: dict[str, Totals] = field(default_factory=dict)
     """By account, after the batch."""
     first_positions: dict[date, int] = field(default_factory=dict)
-    """By booking date: the first position in this batch."""
+    """By booking date: the position of its first entry in this batch."""
 
 
 def is_off(entry: AccountEntry) -> bool:
@@ -117,10 +131,9 @@ def fold(
     folded = Folded()
     off_days = dict(days)
     for position, _, _, event in records:
-        booking_date = event.timestamp.date()
-        folded.first_positions.setdefault(booking_date, position)
         match event:
             case AccountEntry():
+                folded.first_positions.setdefault(event.timestamp.date(), position)
                 debit = isinstance(event, AccountDebited)
                 before = folded.totals.get(event.account) or totals[event.account]
                 off = before.off
@@ -147,16 +160,12 @@ def fold(
                         after,
                     )
                 )
-            case PaymentDecided() | CommandDecided() | AccountHold():
-                pass
             case AccountOpened():
                 folded.opened.append(
                     Opened(event.account, event.currency, event.normal_side, position)
                 )
                 folded.totals[event.account] = Totals(NOTHING, NOTHING)
-            case AccountChanged() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
-                pass
-            case _ if isinstance(event, PaymentStep | PaymentRequestEvent | CodeEvent):
+            case _ if isinstance(event, LEFT_OUT):
                 pass
             case _:
                 raise TypeError(f"{event.TOPIC} is unknown to statements")

@@ -10,7 +10,7 @@ CREATE TABLE tally_read.statements_accounts{g} (
     off_credits     numeric NOT NULL DEFAULT 0
 ) WITH (fillfactor = 60);
 
--- The ledger's first position of each booking date: a period of days is a range of positions.
+-- Where the ledger's first entry of each booking date stands: a period of days is a range of positions.
 CREATE TABLE tally_read.statements_days{g} (
     booking_date   date   PRIMARY KEY,
     first_position bigint NOT NULL

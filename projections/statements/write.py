@@ -61,10 +61,11 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         _totals(connection, generation, accounts),
         _off_days(connection, generation, days),
     )
-    connection.execute(
-        sql(_FIRST_POSITIONS, generation),
-        (list(folded.first_positions), list(folded.first_positions.values())),
-    )
+    if folded.first_positions:
+        connection.execute(
+            sql(_FIRST_POSITIONS, generation),
+            (list(folded.first_positions), list(folded.first_positions.values())),
+        )
     if folded.opened:
         copy_rows(
             connection,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from application.history import NO_COMMAND, NO_FINGERPRINT
-from domain.events import AccountOpened, LedgerEvent
+from domain.events import AccountOpened, CommandDecided, LedgerEvent, PaymentDecided
 from projections.feed import START, EventFeed, Mark, Progress, Record
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_kafka import SharedBroker
@@ -44,6 +44,35 @@ class EventFeedContract:
         for record in _all(feed, history, limit=7):
             assert record.prevposition == before[record.partition]
             before[record.partition] = record.position
+
+    @pytest.mark.parametrize("limit", [1, 4, 50])
+    def test_what_the_reader_has_no_use_for_may_be_left_out_and_nothing_else(
+        self, feed: EventFeed, store: Store, limit: int
+    ) -> None:
+        history = busy(store, 20)
+        history.store(store.app_dsn)
+        feed.leave_out(PaymentDecided | CommandDecided)
+        kept = [
+            position
+            for position, event in enumerate(history.events, 1)
+            if not isinstance(event, PaymentDecided | CommandDecided)
+        ]
+        marks, before, read_ = start(feed), dict.fromkeys(range(feed.partitions), 0), set()
+        deadline = time.monotonic() + 20
+        while min(mark.position for mark in marks.values()) < history.end:
+            assert time.monotonic() < deadline
+            for record in read(feed, marks, limit):
+                assert record.prevposition == before[record.partition]
+                marks[record.partition] = record.mark
+                before[record.partition] = record.position
+                read_.add(record.position)
+            for partition, mark in marks.items():
+                assert feed.progress is not None
+                if feed.progress.last[partition] <= mark.position:
+                    marks[partition] = max(mark, feed.progress.mark)
+        assert read_ >= set(kept)
+        last = feed.end().last
+        assert last == before, "the end names the last record of each partition"
 
     def test_it_reads_again_from_wherever_it_is_asked_to(
         self, feed: EventFeed, store: Store

@@ -176,8 +176,8 @@ def test_a_payment_cut_off_at_the_end_is_named(fresh_store: Store) -> None:
             "statements_accounts alice: off_debits 1, should be 30",
         ),
         (
-            "UPDATE statements_days_g1 SET first_position = 2 WHERE first_position = 1",
-            "statements_days 2026-11-23: first_position 2, should be 1",
+            "UPDATE statements_days_g1 SET first_position = 2 WHERE first_position = 8",
+            "statements_days 2026-11-23: first_position 2, should be 8",
         ),
         (
             "UPDATE statements_off_days_g1 SET credits = 5 WHERE account = 'bob'",

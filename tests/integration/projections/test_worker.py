@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from types import UnionType
 from typing import Any
 
 import psycopg
@@ -37,7 +38,14 @@ class Twice:
     def __init__(self, feed: EventFeed, chance: random.Random) -> None:
         self._feed = feed
         self._chance = chance
-        self.name, self.partitions, self.progress = feed.name, feed.partitions, feed.progress
+        self.name, self.partitions = feed.name, feed.partitions
+
+    @property
+    def progress(self) -> Progress | None:
+        return self._feed.progress
+
+    def leave_out(self, events: UnionType) -> None:
+        self._feed.leave_out(events)
 
     def read(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
         back = self._chance.randint(0, 30)
@@ -162,7 +170,12 @@ def test_workers_in_threads_come_to_the_same_as_a_single_pass(fresh_store: Store
             history.store(dsn)
         assert reached(dsn, history.end)
     followed = {name: content(dsn, name) for name in PROJECTIONS}
-    assert sum(each.records for each in applied if isinstance(each, Applied)) == 4 * history.end
+    of_use = sum(
+        not isinstance(event, projection.leaves_out)
+        for projection in PROJECTIONS.values()
+        for event in history.events
+    )
+    assert sum(each.records for each in applied if isinstance(each, Applied)) == of_use
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DROP TABLE tally_read.checkpoints, tally_read.pointers")
     catch_up(dsn)
@@ -229,10 +242,10 @@ def test_a_gap_halts_the_projection_loudly_and_the_others_go_on(fresh_store: Sto
     ):
         assert reached(dsn, history.end, "payments")
         assert until(lambda: any(isinstance(each, Halt) for each in seen))
-        assert until(lambda: standing(dsn, "balances").halted_position == 12)
+        assert until(lambda: standing(dsn, "balances").halted_position == 10)
         halted = standing(dsn, "balances")
         assert halted.position == 0
-        assert halted.halted_reason == "gap: 13 follows 12, but 11 was applied last"
+        assert halted.halted_reason == "gap: 13 follows 12, but 9 was applied last"
     with workers(dsn, "balances"):
         assert reached(dsn, history.end, "balances")
         assert standing(dsn, "balances").halted_position is None

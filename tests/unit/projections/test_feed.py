@@ -1,6 +1,4 @@
-import pytest
-
-from projections.feed import key_of, whole_commands
+from projections.feed import key_of
 from tests.fixtures.fix_events import History
 
 
@@ -24,11 +22,3 @@ def test_an_event_keeps_its_id_wherever_it_comes_from() -> None:
     history = History().open("alice")
     record = history.records()[0]
     assert record.event_id == f"{history.events[0].originator_id}:1"
-
-
-@pytest.mark.parametrize(("cut", "whole"), [(3, 2), (4, 2), (5, 4), (6, 4), (7, 4), (8, 7)])
-def test_a_batch_ends_where_the_last_but_one_command_ends(cut: int, whole: int) -> None:
-    history = History().open("alice", "bob")
-    history.pay(("alice", "bob", 1))
-    history.pay(("alice", "bob", 1))
-    assert len(whole_commands(history.records()[:cut])) == whole

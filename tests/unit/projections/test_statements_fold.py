@@ -50,11 +50,13 @@ def test_entries_valued_on_another_day_are_summed_by_day() -> None:
     assert folded.totals["alice"] == Totals(Sums(30, 10), Sums(30, 10))
 
 
-def test_the_first_position_of_each_day_is_kept() -> None:
-    history = History().open("alice", "bob").later(days=1).freeze("bob")
+def test_where_the_first_entry_of_each_day_stands_is_kept() -> None:
+    history = History().open("alice", "bob")
+    history.pay(("alice", "bob", 1))
+    history.later(days=1).pay(("alice", "bob", 1))
     assert fold(history.records(), {}, {}).first_positions == {
-        TODAY: 1,
-        date(2026, 11, 24): 5,
+        TODAY: 6,
+        date(2026, 11, 24): 9,
     }
 
 
