@@ -112,9 +112,22 @@ def numbers(values: Iterable[int | None]) -> str:
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
+def texts(values: Iterable[str]) -> str:
+    """An array of texts as PostgreSQL reads it, as `numbers` are. They hold no NUL: no text in
+    PostgreSQL does."""
+    listed = [*values]
+    quoted = "\0".join(listed).replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
+    return '{"' + quoted + '"}' if listed else "{}"
+
+
 def times(values: Iterable[datetime]) -> str:
     """An array of times as PostgreSQL reads it, as `numbers` are."""
-    return "{" + ",".join([value.isoformat() for value in values]) + "}"
+    told: dict[datetime, str] = {}  # what one batch recorded has one time, and each takes 0.8 µs
+    return (
+        "{"
+        + ",".join([told.get(each) or told.setdefault(each, each.isoformat()) for each in values])
+        + "}"
+    )
 
 
 @cache

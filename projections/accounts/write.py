@@ -10,7 +10,7 @@ from psycopg.types.json import Json
 
 from projections.accounts.fold import fold
 from projections.feed import Record
-from projections.tables import copy_rows, numbers, sql
+from projections.tables import copy_rows, numbers, sql, texts
 
 _OPENED = """tally_read.accounts{g} (account, currency, normal_side, opened_at, opened_position,
     overdraft_limit, max_balance, metadata, limits, status, version, position)"""
@@ -56,7 +56,7 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
     if folded.moved:
         moved = connection.execute(
             sql(_MOVE, generation),
-            (list(folded.moved), *map(numbers, zip(*folded.moved.values(), strict=True))),
+            (texts(folded.moved), *map(numbers, zip(*folded.moved.values(), strict=True))),
         )
         if moved.rowcount != len(folded.moved):
             raise LookupError("an event is of an account that was never opened")

@@ -30,8 +30,10 @@ LEFT_OUT = PaymentDecided | CommandDecided | PaymentStep | PaymentRequestEvent |
 
 
 class Balance(NamedTuple):
-    """What an account has right after the event at the position, in minor units."""
+    """What an account has right after the event at the position, in minor units: a row of
+    history as it is written."""
 
+    account: str
     position: int
     version: int
     posted: int
@@ -88,7 +90,7 @@ class Folded:
     """What a batch changes."""
 
     opened: list[Opened] = field(default_factory=list)
-    history: list[tuple[str, Balance]] = field(default_factory=list)
+    history: list[Balance] = field(default_factory=list)
     """One row for each event on an account, in order of position."""
     current: dict[str, Balance] = field(default_factory=dict)
     """The last of them by account."""
@@ -97,9 +99,9 @@ class Folded:
     holds: dict[HoldKey, Hold] = field(default_factory=dict)
     """The last of them by hold."""
 
-    def add(self, account: str, balance: Balance) -> None:
-        self.history.append((account, balance))
-        self.current[account] = balance
+    def add(self, balance: Balance) -> None:
+        self.history.append(balance)
+        self.current[balance.account] = balance
 
     def add_hold(self, hold: Hold) -> None:
         self.holds_history.append(hold)
@@ -113,8 +115,9 @@ def needed(records: Iterable[Record]) -> tuple[set[str], set[HoldKey]]:
     holds: set[HoldKey] = set()
     for record in records:
         match record.event:
-            case AccountEntry(from_hold=True) as entry:
-                holds.add(_key_of(entry))
+            case AccountEntry() as entry:
+                if entry.from_hold:
+                    holds.add(_key_of(entry))
             case AccountReleased() as released:
                 holds.add(_key_of(released))
             case AccountChanged() | AccountFrozen() | AccountUnfrozen() | AccountClosed() as event:
@@ -136,8 +139,8 @@ def fold(
         match event:
             case AccountEntry() | AccountHeld() | AccountReleased():
                 folded.add(
-                    event.account,
                     Balance(
+                        event.account,
                         position,
                         version,
                         event.posted,
@@ -158,8 +161,14 @@ def fold(
                 )
                 sides[event.account] = event.normal_side
                 folded.add(
-                    event.account,
-                    Balance(position, version, 0, 0, 0, event.overdraft_limit, event.timestamp),
+                    Balance(
+                        event.account,
+                        position,
+                        version,
+                        *(0, 0, 0),
+                        event.overdraft_limit,
+                        event.timestamp,
+                    )
                 )
             case AccountChanged() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
                 before = folded.current.get(event.account) or known[event.account].balance
@@ -169,7 +178,7 @@ def fold(
                     balance = balance._replace(
                         available=_available(balance, sides[event.account], limit)
                     )
-                folded.add(event.account, balance)
+                folded.add(balance)
             case _ if isinstance(event, LEFT_OUT):
                 pass
             case _:

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from projections.balances.fold import Balance, Hold, HoldKey, Known, Opened, fold, needed
 from projections.feed import Record
-from projections.tables import copy_rows, numbers, sql, times
+from projections.tables import copy_rows, numbers, sql, texts, times
 
 _KNOWN = """
 SELECT account, normal_side, position, version, posted, pending_debit, pending_credit, available,
@@ -61,15 +61,15 @@ _HOLDS_HISTORY = """tally_read.balances_holds_history{g} (account, opened_positi
 
 
 def apply(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
-    accounts, keys = needed(records)
+    untold, keys = needed(records)
     holds = _known_holds(connection, generation, keys)
-    folded = fold(records, _known(connection, generation, accounts), holds)
+    folded = fold(records, _known(connection, generation, untold), holds)
     copy_rows(
         connection,
         _HISTORY,
         ("text", *_BALANCE_TYPES),
         generation,
-        ((account, *balance) for account, balance in folded.history),
+        folded.history,
     )
     copy_rows(
         connection,
@@ -79,10 +79,10 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         (_opened_row(opened, folded.current.pop(opened.account)) for opened in folded.opened),
     )
     if folded.current:
-        *columns, balanced_at = zip(*folded.current.values(), strict=True)
+        accounts, *columns, balanced_at = zip(*folded.current.values(), strict=True)
         moved = connection.execute(
             sql(_UPDATE, generation),
-            (list(folded.current), *map(numbers, columns), times(balanced_at)),
+            (texts(accounts), *map(numbers, columns), times(balanced_at)),
         )
         if moved.rowcount != len(folded.current):
             raise LookupError("an event is of an account that was never opened")
@@ -91,7 +91,7 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
 
 
 def _opened_row(opened: Opened, balance: Balance) -> tuple[Any, ...]:
-    return (*opened, *balance)
+    return (*opened, *balance[1:])
 
 
 def _write_holds(
@@ -136,9 +136,9 @@ def _known(connection: Connection[Any], generation: int, accounts: set[str]) -> 
     return {
         account: Known(
             side,
-            Balance._make((*told, None if available is None else int(available), balanced_at)),
+            Balance._make((account, *told, None if available is None else int(available), at)),
         )
-        for account, side, *told, available, balanced_at in rows
+        for account, side, *told, available, at in rows
     }
 
 

@@ -9,11 +9,11 @@ from psycopg import Connection
 
 from projections.feed import Record
 from projections.statements.fold import Day, Sums, Totals, fold, needed
-from projections.tables import copy_rows, numbers, sql
+from projections.tables import copy_rows, numbers, sql, texts
 
 _TOTALS = """
 SELECT account, debits, credits, off_debits, off_credits
-FROM tally_read.statements_accounts{g} WHERE account = ANY(%s)
+FROM tally_read.statements_accounts{g} WHERE account = ANY(%s::text[])
 """
 
 _OFF_DAYS = """
@@ -91,7 +91,7 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         )
     if folded.totals:
         sums = map(numbers, zip(*map(_flat, folded.totals.values()), strict=True))
-        connection.execute(sql(_SET_TOTALS, generation), (list(folded.totals), *sums))
+        connection.execute(sql(_SET_TOTALS, generation), (texts(folded.totals), *sums))
 
 
 def _flat(totals: Totals) -> tuple[int, int, int, int]:
@@ -99,7 +99,7 @@ def _flat(totals: Totals) -> tuple[int, int, int, int]:
 
 
 def _totals(connection: Connection[Any], generation: int, accounts: set[str]) -> dict[str, Totals]:
-    rows = connection.execute(sql(_TOTALS, generation), (list(accounts),))
+    rows = connection.execute(sql(_TOTALS, generation), (texts(accounts),))
     return {
         account: Totals(Sums(int(debits), int(credits_)), Sums(int(off_debits), int(off_credits)))
         for account, debits, credits_, off_debits, off_credits in rows

@@ -10,6 +10,7 @@ from tests.fixtures.fix_events import START, History
 
 
 def told(
+    account: str,
     position: int,
     version: int,
     posted: int,
@@ -18,15 +19,15 @@ def told(
     *,
     at: datetime = START,
 ) -> Balance:
-    return Balance(position, version, posted, *pending, available, at)
+    return Balance(account, position, version, posted, *pending, available, at)
 
 
 def test_an_opened_account_starts_at_zero_with_its_overdraft_available() -> None:
     history = History().open("alice", overdraft_limit=50)
     folded = fold(history.records(), {}, {})
     assert folded.opened == [("alice", "EUR", "credit", 1)]
-    assert folded.history == [("alice", told(1, 1, 0, available=50))]
-    assert folded.current == {"alice": told(1, 1, 0, available=50)}
+    assert folded.history == [told("alice", 1, 1, 0, available=50)]
+    assert folded.current == {"alice": told("alice", 1, 1, 0, available=50)}
 
 
 def test_each_entry_is_a_row_of_history_and_the_last_one_is_current() -> None:
@@ -36,14 +37,14 @@ def test_each_entry_is_a_row_of_history_and_the_last_one_is_current() -> None:
     folded = fold(history.records(after=4), {}, {})
     assert folded.opened == []
     assert folded.history == [
-        ("alice", told(6, 2, -30)),
-        ("bob", told(7, 2, 30)),
-        ("bob", told(9, 3, 20)),
-        ("alice", told(10, 3, -20)),
+        told("alice", 6, 2, -30),
+        told("bob", 7, 2, 30),
+        told("bob", 9, 3, 20),
+        told("alice", 10, 3, -20),
     ]
     assert folded.current == {
-        "alice": told(10, 3, -20),
-        "bob": told(9, 3, 20),
+        "alice": told("alice", 10, 3, -20),
+        "bob": told("bob", 9, 3, 20),
     }
 
 
@@ -56,8 +57,10 @@ def test_a_new_overdraft_limit_makes_available_anew_from_the_side_that_lowers(
 ) -> None:
     history = History().open("alice", normal_side=side, overdraft_limit=0)
     changed = history.change("alice", overdraft_limit=20).records(after=2)
-    known = {"alice": Known(side, told(1, 1, 100, pending, 0))}
-    assert fold(changed, known, {}).current == {"alice": told(3, 2, 100, pending, available)}
+    known = {"alice": Known(side, told("alice", 1, 1, 100, pending, 0))}
+    assert fold(changed, known, {}).current == {
+        "alice": told("alice", 3, 2, 100, pending, available)
+    }
 
 
 def test_an_unlimited_overdraft_leaves_nothing_to_say_of_available() -> None:
@@ -69,10 +72,13 @@ def test_events_that_tell_no_balance_carry_the_one_before_them() -> None:
     history = History().open("alice", "bob", overdraft_limit=0)
     history.change("alice", metadata={"a": "b"}).freeze("alice").unfreeze("alice").close("alice")
     folded = fold(
-        history.records(after=4), {"alice": Known("credit", told(1, 1, 0, available=0))}, {}
+        history.records(after=4),
+        {"alice": Known("credit", told("alice", 1, 1, 0, available=0))},
+        {},
     )
-    assert [balance for _, balance in folded.history] == [
-        told(position, version, 0, available=0) for version, position in enumerate((5, 7, 9, 11), 2)
+    assert folded.history == [
+        told("alice", position, version, 0, available=0)
+        for version, position in enumerate((5, 7, 9, 11), 2)
     ]
 
 
@@ -97,8 +103,8 @@ def test_a_hold_is_a_row_for_each_side_and_the_balances_it_tells() -> None:
     payment = history.hold(("alice", "bob", 30), hold_timeout_s=60)
     folded = fold(history.records(after=4), {}, {})
     assert folded.history == [
-        ("alice", told(6, 2, 0, (30, 0), 70)),
-        ("bob", told(7, 2, 0, (0, 30))),
+        told("alice", 6, 2, 0, (30, 0), 70),
+        told("bob", 7, 2, 0, (0, 30)),
     ]
     debit, credit = folded.holds_history
     assert debit == Hold(
@@ -140,7 +146,7 @@ def test_a_hold_is_captured_in_parts_and_its_rest_released(cut: int | None) -> N
         if hold.side == "credit"
     ]
     assert changes == [(7, 0, 30), (10, 12, 18), (14, 22, 8), (16, 22, 0)][-len(changes) :]
-    assert folded.current["alice"] == told(15, 5, -22)
+    assert folded.current["alice"] == told("alice", 15, 5, -22)
 
 
 @pytest.mark.parametrize("ended_by", ["void", "expire"])
@@ -159,7 +165,9 @@ def test_a_balance_is_of_the_time_that_it_was_told_at() -> None:
     history.later(hours=1).pay(("alice", "bob", 30))
     history.later(hours=1).change("alice", overdraft_limit=7)
     balances = fold(history.records(), {}, {}).current
-    assert balances["alice"] == told(8, 3, -30, available=-23, at=START + timedelta(hours=1))
+    assert balances["alice"] == told(
+        "alice", 8, 3, -30, available=-23, at=START + timedelta(hours=1)
+    )
 
 
 def test_steps_of_a_payment_tell_no_balance() -> None:
@@ -168,7 +176,7 @@ def test_steps_of_a_payment_tell_no_balance() -> None:
     canceled = history.pay(("alice", "bob", 30), execute_at=START + timedelta(hours=1))
     history.refund(refunded)
     history.cancel(canceled)
-    assert [each.position for _, each in fold(history.records(after=4), {}, {}).history] == [
+    assert [each.position for each in fold(history.records(after=4), {}, {}).history] == [
         *(6, 7, 10, 11)
     ]
 
