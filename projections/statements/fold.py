@@ -56,10 +56,12 @@ NOTHING: Final = Sums(0, 0)
 
 
 class Totals(NamedTuple):
-    """An account's entries so far: all of them, and those that are off."""
+    """Sums of an account's entries so far: of all of them, and of those that are off."""
 
-    all: Sums
-    off: Sums
+    debits: int
+    credits: int
+    off_debits: int
+    off_credits: int
 
 
 Day = tuple[str, date]
@@ -67,6 +69,8 @@ Day = tuple[str, date]
 
 
 class Entry(NamedTuple):
+    """As it is written; with the account's totals up to it."""
+
     account: str
     position: int
     recorded_at: datetime
@@ -77,7 +81,10 @@ class Entry(NamedTuple):
     balance: int
     counter_account: str
     reference: str | None
-    totals: Totals
+    debits: int
+    credits: int
+    off_debits: int
+    off_credits: int
 
 
 class Opened(NamedTuple):
@@ -133,38 +140,45 @@ def fold(
     for position, _, _, event in records:
         match event:
             case AccountEntry():
+                account, amount = event.account, event.amount_minor
                 folded.first_positions.setdefault(event.timestamp.date(), position)
                 debit = isinstance(event, AccountDebited)
-                before = folded.totals.get(event.account) or totals[event.account]
-                off = before.off
+                before = folded.totals.get(account) or totals[account]
+                debits, credits_, off_debits, off_credits = before
+                if debit:
+                    debits += amount
+                else:
+                    credits_ += amount
                 if is_off(event):
-                    off = off.plus(event.amount_minor, debit=debit)
-                    day = (event.account, event.value_date)
-                    of_day = off_days.get(day, NOTHING).plus(event.amount_minor, debit=debit)
+                    day = (account, event.value_date)
+                    of_day = off_days.get(day, NOTHING).plus(amount, debit=debit)
                     off_days[day] = of_day
                     folded.off.append((day, position, of_day))
-                after = Totals(before.all.plus(event.amount_minor, debit=debit), off)
-                folded.totals[event.account] = after
+                    off_debits, off_credits = Sums(off_debits, off_credits).plus(
+                        amount, debit=debit
+                    )
+                after = Totals(debits, credits_, off_debits, off_credits)
+                folded.totals[account] = after
                 folded.entries.append(
                     Entry(
-                        event.account,
+                        account,
                         position,
                         event.timestamp,
                         event.value_date,
                         event.payment,
                         "debit" if debit else "credit",
-                        event.amount_minor,
+                        amount,
                         event.posted,
                         event.counter_account,
                         event.reference,
-                        after,
+                        *after,
                     )
                 )
             case AccountOpened():
                 folded.opened.append(
                     Opened(event.account, event.currency, event.normal_side, position)
                 )
-                folded.totals[event.account] = Totals(NOTHING, NOTHING)
+                folded.totals[event.account] = Totals(0, 0, 0, 0)
             case _ if isinstance(event, LEFT_OUT):
                 pass
             case _:

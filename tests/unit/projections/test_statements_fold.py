@@ -3,11 +3,11 @@ from datetime import date
 import pytest
 
 from projections.feed import Record
-from projections.statements.fold import NOTHING, Sums, Totals, fold, needed
+from projections.statements.fold import Sums, Totals, fold, needed
 from tests.fixtures.fix_events import History
 
 TODAY, YESTERDAY = date(2026, 11, 23), date(2026, 11, 22)
-ZERO = Totals(NOTHING, NOTHING)
+ZERO = Totals(0, 0, 0, 0)
 
 
 def test_an_entry_carries_the_balance_and_all_debits_and_credits_up_to_it() -> None:
@@ -18,11 +18,11 @@ def test_an_entry_carries_the_balance_and_all_debits_and_credits_up_to_it() -> N
     first = folded.entries[0]
     assert first == (
         *("alice", 6, history.now, TODAY, payment, "debit", 30, -30, "bob", "order-17"),
-        Totals(Sums(30, 0), NOTHING),
+        *(30, 0, 0, 0),
     )
     assert folded.totals == {
-        "alice": Totals(Sums(35, 0), NOTHING),
-        "bob": Totals(Sums(0, 35), NOTHING),
+        "alice": Totals(35, 0, 0, 0),
+        "bob": Totals(0, 35, 0, 0),
     }
     assert folded.off == []
 
@@ -30,9 +30,9 @@ def test_an_entry_carries_the_balance_and_all_debits_and_credits_up_to_it() -> N
 def test_totals_go_on_from_the_batch_before() -> None:
     history = History().open("alice", "bob")
     history.pay(("alice", "bob", 30))
-    before = {"alice": Totals(Sums(100, 7), NOTHING), "bob": ZERO}
+    before = {"alice": Totals(100, 7, 0, 0), "bob": ZERO}
     folded = fold(history.records(after=4), before, {})
-    assert folded.totals["alice"] == Totals(Sums(130, 7), NOTHING)
+    assert folded.totals["alice"] == Totals(130, 7, 0, 0)
 
 
 def test_entries_valued_on_another_day_are_summed_by_day() -> None:
@@ -47,7 +47,7 @@ def test_entries_valued_on_another_day_are_summed_by_day() -> None:
         (("bob", YESTERDAY), 9, Sums(10, 30)),
         (("alice", YESTERDAY), 10, Sums(31, 12)),
     ]
-    assert folded.totals["alice"] == Totals(Sums(30, 10), Sums(30, 10))
+    assert folded.totals["alice"] == Totals(30, 10, 30, 10)
 
 
 def test_where_the_first_entry_of_each_day_stands_is_kept() -> None:
