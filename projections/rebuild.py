@@ -59,7 +59,7 @@ class Filled(NamedTuple):
     total: int
     """End to reach, as last seen."""
     rate: float
-    """Records a second since the start."""
+    """Events a second since the start."""
 
 
 class Rebuilt(NamedTuple):
@@ -72,7 +72,7 @@ class Rebuilt(NamedTuple):
     seconds: float
     """Until the swap."""
     fill_rate: float
-    """Records a second, indexes and swap included."""
+    """Events a second, indexes and swap included."""
     same: bool | None
     """Whether the old and the new read model agreed at the position where both stood; None where
     there was no old one, or it was of another history."""
