@@ -71,6 +71,10 @@ def log_of(up: Up, part: str) -> str:
     return (up.data / "logs" / f"{part}.log").read_text()
 
 
+def went_on(up: Up, part: str, times: int) -> bool:
+    return log_of(up, part).count("goes on from") == times
+
+
 @pytest.mark.timeout(900)
 def test_read_models_fed_from_kafka_are_those_fed_from_the_store(
     start_up: Start,
@@ -131,7 +135,7 @@ def test_workers_change_their_feed_and_go_on(start_up: Start, settings: dict[str
         pay(up, 100 + number)
         if number:
             for part in ("project-accounts-balances", "project-statements-payments"):
-                assert log_of(up, part).count("goes on from") == 2 * number
+                until(partial(went_on, up, part, 2 * number))
                 assert f"goes on from the {feed} feed" in log_of(up, part)
         until(partial(kept_up, up))
         if number == 2:

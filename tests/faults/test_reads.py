@@ -69,7 +69,7 @@ def test_a_read_at_a_position_is_never_of_before_it(
 
     asyncio.run(run())
     assert seen.total() == pairs
-    assert min(seen["new balance"], seen["not caught up"]) > pairs // 20, seen
+    assert min(seen["new balance"], seen["not caught up"]) > 0, seen
     figure("pairs of a payment and a read at its position", pairs)
     for what, count in seen.items():
         figure(f"… answered: {what}", count)
