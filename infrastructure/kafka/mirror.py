@@ -20,7 +20,7 @@ from kafka.producer.future import FutureRecordMetadata
 from psycopg import Connection
 
 from infrastructure.cannot_start import CannotStart
-from infrastructure.kafka.clients import KafkaClients
+from infrastructure.kafka.clients import KafkaClients, begin
 from infrastructure.kafka.leadership import beating, connect, lead, tell_position, tell_refusal
 from infrastructure.kafka.progress import (
     last_progress,
@@ -220,8 +220,10 @@ def send(
     producer: KafkaProducer, batch: Batch, topics: Topics, ledger: str
 ) -> list[FutureRecordMetadata]:
     """Begins a transaction with the batch's events and its progress; gives what became of each."""
-    producer.begin_transaction()
     topic = topics.events
+    partitions = {record.partition for record in batch.records}
+    written = [TopicPartition(topic, partition) for partition in partitions]
+    begin(producer, [*written, TopicPartition(topics.progress, 0)])
     futures = [
         producer.send(topic, value, key, headers, partition, timestamp_ms)
         for partition, key, value, headers, timestamp_ms in batch.records
