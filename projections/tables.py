@@ -96,7 +96,13 @@ def copy_rows(
     generation: int,
     rows: Iterable[Sequence[Any]],
 ) -> None:
-    """Writes rows by binary COPY: `target` is `tally_read.name{g} (columns)`, as many `types`."""
+    """Writes rows by binary COPY: `target` is `tally_read.name{g} (columns)`, as many `types`.
+
+    Of no rows nothing is said to the server: a small batch's time is that of its round trips.
+    """
+    rows = list(rows)
+    if not rows:
+        return
     with (
         connection.cursor() as cursor,
         cursor.copy(sql(f"COPY {target} FROM STDIN (FORMAT BINARY)", generation)) as copy,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from infrastructure.kafka.clients import KafkaClients
+from infrastructure.kafka.clients import KafkaClients, begin
 from infrastructure.kafka.progress import last_progress, read_to
 from infrastructure.kafka.records import position_of
 from infrastructure.kafka.topics import PARTITIONS, Topics
@@ -61,20 +61,18 @@ class Settling:
         committed = self._was_committed(left)
         told = "committed" if committed else "aborted"
         _log.warning("a transaction was left open in %s partitions: %s", len(left), told)
-        producer.begin_transaction()
-        self._take_part(producer, left)
+        begin(producer, left)
+        self._await_part(producer, left)
         if committed:
             producer.commit_transaction()
         else:
             producer.abort_transaction()
         self.check()
 
-    def _take_part(self, producer: KafkaProducer, partitions: list[TopicPartition]) -> None:
-        """Has them take part in the producer's transaction without a record, so that its end is
-        that of what was left open. No public call of the library does that."""
+    def _await_part(self, producer: KafkaProducer, partitions: list[TopicPartition]) -> None:
+        """Until they take part in the producer's transaction without a record, so that its end is
+        that of what was left open."""
         transaction = producer._transaction_manager
-        for partition in partitions:
-            transaction.maybe_add_partition_to_transaction(partition)
         deadline = time.monotonic() + self._timeout_s
         while not all(transaction.is_partition_added(partition) for partition in partitions):
             if time.monotonic() > deadline:

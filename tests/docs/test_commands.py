@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.fixtures.fix_folders import open_folder
+from tests.fixtures.fix_secrets import note_answer
 from tests.fixtures.fix_tally import PROGRAM, ROOT, Up, environment
 
 PAGES = ("README.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/*.md"))))
@@ -87,6 +88,7 @@ def run(script: list[Step], reader: Reader) -> list[str]:
         timeout=240,
         check=False,
     )
+    note_answer(done.stdout.encode())
     printed = done.stdout.split(SEPARATOR)
     assert done.returncode == 0, f"{script[len(printed) - 1].command}\n{printed[-1]}\n{done.stderr}"
     return printed

@@ -19,6 +19,7 @@ from api.cli.client import connected
 from api.cli.product import Product
 from api.cli.sale import conclude
 from domain.code_digits import is_code
+from tests.fixtures.fix_secrets import note
 from tests.fixtures.fix_tally import PATIENCE_S, PROGRAM, Ran, Up, environment, tally
 
 pytestmark = pytest.mark.slow
@@ -93,6 +94,7 @@ class Terminal:
         assert self.process.stdout is not None
         while not is_code(digits := self.process.stdout.readline().strip().replace(" ", "")):
             pass
+        note(digits.encode())
         return digits
 
     def types(self, line: str) -> None:

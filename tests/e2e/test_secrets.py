@@ -1,17 +1,17 @@
 """No pay code and no device secret is anywhere but in the answers that show it.
 
-Everything that the product has written is searched: tables, write-ahead log, server logs, a dump,
-and what Kafka has, for the texts and for the forms that they take in a dump. What is planted on
-purpose is found in each of these places: the search can.
+Everything that the product has written is searched, after every flow and a day of `tally demo`:
+tables, write-ahead log, server logs, a dump, and Kafka's segments, for the texts and for the forms
+that they take in a dump. What is planted on purpose is found in each of these places: the search
+can. The same search goes over what the servers of the whole test run keep, see fix_secrets.py.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import subprocess
-from base64 import b32decode, b64encode
-from collections.abc import Callable, Iterator, Sequence
+from base64 import b32decode
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +20,19 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import psycopg
 import pytest
-from kafka import TopicPartition
 
+from domain.code_events import PayCodeIssued
 from domain.device import step_at
 from infrastructure.devices import offline_code
 from infrastructure.embedded import EmbeddedPostgres
-from infrastructure.kafka.clients import KafkaClients
+from infrastructure.mapper import EventMapper
+from infrastructure.pay_codes import PayCodes
+from infrastructure.secret import Secrets
 from infrastructure.settings import Settings
-from tests.fixtures.fix_tally import Up, until
+from infrastructure.store_feed import StoreFeed
+from projections.feed import START
+from tests.fixtures.fix_search import files_with, write_records, write_tables
+from tests.fixtures.fix_tally import Up, tally, until
 
 if TYPE_CHECKING:
     from tests.fixtures.fix_kafka import Brokers
@@ -37,11 +42,6 @@ pytestmark = pytest.mark.slow
 Start = Callable[..., Up]
 PLANTED = "970000000000000000000017"
 """Looks like a pay code, and is sent where anything may stand."""
-
-
-def forms(secret: bytes) -> Sequence[bytes]:
-    """How it might stand somewhere: as it is, in hexadecimal, in base64."""
-    return (secret, secret.hex().encode(), b64encode(secret))
 
 
 class Shop:
@@ -143,58 +143,25 @@ class Shop:
         assert answer.status_code == 201
 
 
-def everything(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            content = file.read_bytes()
-            yield str(file), gzip.decompress(content) if file.suffix == ".gz" else content
+def codes_made(dsn: str, data: Path) -> set[bytes]:
+    """Every pay code that the product made, whoever saw it: worked out as it does."""
+    secrets = Secrets((data / "secret").read_text().strip(), None)
+    codes = PayCodes(secrets, prefix=Settings().pay_code_prefix)
+    made = set()
+    with closing(StoreFeed(dsn, EventMapper())) as feed:
+        mark = START
+        while records := feed.read({0: mark}, 1000):
+            mark = records[-1].mark
+            for record in records:
+                if isinstance(record.event, PayCodeIssued):
+                    digits = codes.digits(record.event.command, record.event.originator_id)
+                    assert digits
+                    made.add(digits.encode())
+    return made
 
 
-def places_of(secret: bytes, places: dict[str, list[tuple[str, bytes]]]) -> dict[str, list[str]]:
-    """By place: where in it one of the secret's forms stands."""
-    wanted = forms(secret)
-    return {
-        place: [name for name, content in parts if any(form in content for form in wanted)]
-        for place, parts in places.items()
-    }
-
-
-def rows(dsn: str) -> Iterator[tuple[str, bytes]]:
-    """Every row of every table of ours, bytes as they are."""
-    with psycopg.connect(dsn) as conn:
-        tables = conn.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname LIKE 'tally%'"
-        ).fetchall()
-        assert len(tables) > 10
-        for schema, table in tables:
-            for row in conn.execute(f'SELECT * FROM {schema}."{table}"'.encode()):
-                told = [bytes(v) if isinstance(v, bytes) else repr(v).encode() for v in row]
-                yield f"{schema}.{table}", b"\0".join(told)
-
-
-def dump(dsn: str, binaries: Path) -> bytes:
-    command = [binaries / "pg_dump", "--dbname", dsn]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
-    return done.stdout
-
-
-def records(bootstrap: str) -> Iterator[tuple[str, bytes]]:
-    """Every record, uncompressed, with its key and headers."""
-    clients = KafkaClients(Settings(kafka_bootstrap=bootstrap))
-    with closing(clients.consumer(committed=False)) as consumer:
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in ("tally.main.events.v1", "tally.main.progress.v1")
-            for number in consumer.partitions_for_topic(topic)
-        ]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        ends = consumer.end_offsets(partitions)
-        while any(consumer.position(each) < ends[each] for each in partitions):
-            for found in consumer.poll(200).values():
-                for one in found:
-                    told = repr(one.headers).encode() + one.key + one.value
-                    yield f"{one.topic}:{one.offset}", told
+def files(*folders: Path) -> list[Path]:
+    return [file for folder in folders for file in folder.rglob("*") if file.is_file()]
 
 
 @pytest.mark.timeout(300)
@@ -206,6 +173,8 @@ def test_no_code_and_no_secret_is_kept_anywhere(
         shop = Shop(up, http)
         shop.all_ways()
         shop.plant()
+    day = tally("demo", "--purchases", "600", "--json", "--data", str(up.data))
+    assert day.code == 0, day.err
 
     def mirrored() -> bool:
         status = up.get("/v1/status")
@@ -215,29 +184,34 @@ def test_no_code_and_no_secret_is_kept_anywhere(
     until(mirrored)
     server = EmbeddedPostgres(tmp_path / "tally")
     dsn = server.start()  # it runs: found
-    assert server.bin is not None
+    made = codes_made(dsn, up.data)
+    assert {one for one in shop.secrets if one in made}
+    secrets = made.union(shop.secrets)
+    assert len(secrets) > 15 + day.json["by_phone"]["payments"] // 3
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("CHECKPOINT")
-    places = {
-        "tables": [*rows(dsn)],
-        "dump": [("pg_dump", dump(dsn, server.bin))],
-        "topics": [*records(kafka_broker.bootstrap)],
-    }
+    out = tmp_path / "out"
+    out.mkdir()
+    write_tables(dsn, out / "tables")
+    assert server.bin is not None
+    dump = [server.bin / "pg_dump", "--dbname", dsn, "--file", out / "dump"]
+    subprocess.run(dump, check=True, timeout=60)
     assert up.stop() == 0
     server.stop()
-    files = [*everything(tmp_path / "tally"), *everything(server.data.resolve())]
-    places |= {
-        "write-ahead log": [one for one in files if "pg_wal" in one[0]],
-        "data files": [one for one in files if "pg_wal" not in one[0]],
-        "logs": [one for one in files if one[0].endswith(".log")]
-        + [("stderr", up.errors.read_bytes())],
-        "segments": [*everything(kafka_broker.folders[0])],
+    broker = kafka_broker.folders[0]
+    write_records((broker / "data").glob("tally.*/*.log"), out / "segments")
+    data = server.data.resolve()
+    places = {
+        "tables": files(out / "tables"),
+        "dump": [out / "dump"],
+        "segments": files(out / "segments"),
+        "write-ahead log": files(data / "pg_wal"),
+        "data files": files(data / "base"),
+        "logs": [up.errors, *(up.data / "logs").glob("*.log")],
     }
-    planted = places_of(PLANTED.encode(), places)
-    for place in places.keys() - {"segments"}:  # compressed: `topics` are what is in them
-        assert planted[place], f"the search finds nothing in {place}"
-    assert len(shop.secrets) > 15
-    for secret in shop.secrets:
-        assert not any(places_of(secret, places).values()), places_of(secret, places)
-    figure("secrets searched for", len(shop.secrets))
-    figure("bytes searched", sum(len(content) for each in places.values() for _, content in each))
+    for place, parts in places.items():
+        assert files_with([PLANTED.encode()], *parts), f"the search finds nothing in {place}"
+    everywhere = (tmp_path, data, broker)
+    assert files_with(secrets, *everywhere) == []
+    figure("secrets searched for", len(secrets))
+    figure("bytes searched", sum(file.stat().st_size for file in files(*everywhere)))

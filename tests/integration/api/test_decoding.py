@@ -91,6 +91,18 @@ def test_a_pay_code_is_read_from_every_carrier(
         pytest.param(
             recording(samples(a_code(1)) + samples(a_code(2))), WAV, "several_codes", id="a duet"
         ),
+        pytest.param(
+            recording(seen.mixed((a_code(1), 0, 3), (a_code(2), 0, 0))),
+            WAV,
+            "several_codes",
+            id="two as one",
+        ),
+        pytest.param(
+            recording(seen.mixed((a_code(1), 0, 0), (a_code(2), 0.05, 6))),
+            WAV,
+            "several_codes",
+            id="two at once",
+        ),
         pytest.param(wav("hello"), WAV, "wrong_format", id="another sound"),
         pytest.param(ndef_message(a_code())[:-1], NDEF, "not_readable", id="cut NDEF"),
         pytest.param(ndef_message("1"), NDEF, "wrong_format", id="another NDEF"),

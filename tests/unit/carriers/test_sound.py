@@ -6,6 +6,7 @@ import io
 import random
 import wave
 from array import array
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -77,16 +78,58 @@ def test_two_codes_are_told_and_the_same_twice_is_one() -> None:
             assert read_wav(recording(played)) == list(dict.fromkeys(codes))
 
 
-def test_two_codes_at_once_are_not_taken_for_another() -> None:
+@pytest.mark.parametrize("later_s", [0, 0.01, 0.05, 0.15])
+@pytest.mark.parametrize("louder_db", [1, 6])
+def test_of_two_at_once_the_one_that_is_drowned_is_told_too(later_s: float, louder_db: int) -> None:
+    chance = random.Random(f"{later_s} {louder_db}")
+    one, other = (a_code(chance.randrange(10**19)) for _ in range(2))
+    together = heard.mixed((one, 0, louder_db), (other, later_s, 0))
+    assert read_wav(recording(together)) == [one, other]
+
+
+def test_of_two_that_are_alike_in_time_and_loudness_none_is_told_alone() -> None:
     chance = random.Random(3)
     for _ in range(10):
         codes = [a_code(chance.randrange(10**19)) for _ in range(2)]
-        both = zip(*map(samples, codes), strict=True)
-        assert read_wav(recording(heard.clipped(map(sum, both)))) == []
-        one, other = (samples(code) for code in codes)
-        later = zip(one + silence(0.5), silence(0.5) + other, strict=True)
-        # The one that is louder, or is heard first, may win, as any sound over noise does.
-        assert read_wav(recording(heard.clipped(map(sum, later)))) in ([], *([c] for c in codes))
+        together = heard.mixed(*((code, 0, 0) for code in codes))
+        assert sorted(read_wav(recording(together))) in ([], sorted(codes))
+
+
+@pytest.mark.slow
+def test_two_at_once_are_hardly_ever_taken_for_one(
+    scaled: Callable[..., int], figure: Callable[[str, object], None]
+) -> None:
+    chance = random.Random(4)
+    times = scaled(400)
+    told: Counter[int] = Counter()
+    for _ in range(times):
+        codes = [a_code(chance.randrange(10**19)) for _ in range(2)]
+        playing = [(code, chance.uniform(0, 0.15), chance.uniform(0, 12)) for code in codes]
+        found = read_wav(recording(heard.mixed(*playing)))
+        assert set(found) <= set(codes)
+        told[len(found)] += 1
+    figure(f"of two sounds at once both told, of {times}", told[2])
+    figure(f"of two sounds at once one told alone, of {times}", told[1])
+    assert told[1] <= times / 20
+
+
+def test_long_after_another_a_code_is_no_third_one() -> None:
+    chance = random.Random(3)
+    for later_s in (0.3, 0.5, 1, 1.5):
+        codes = [a_code(chance.randrange(10**19)) for _ in range(2)]
+        together = heard.mixed((codes[0], 0, 0), (codes[1], later_s, 0))
+        assert set(read_wav(recording(together))) <= set(codes)
+
+
+@pytest.mark.parametrize("later_s", [0.01, 0.06, 0.2])
+def test_an_echo_and_music_are_no_second_code(later_s: float) -> None:
+    code = a_code()
+    echo = heard.mixed((code, 0, 4), (code, later_s, 0))
+    assert read_wav(recording(echo)) == [code]
+    tune = heard.music(2.9, random.Random(later_s))
+    played = silence(0.3) + samples(code) + silence(0.4)
+    both = heard.clipped(a + b for a, b in zip(tune, played, strict=False))
+    assert read_wav(recording(both)) in ([code], [])
 
 
 def pcm(width: int, rate_hz: int = RATE_HZ) -> bytes:
