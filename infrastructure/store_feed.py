@@ -69,9 +69,9 @@ class StoreFeed:
         self._fetcher = ThreadPoolExecutor(1, thread_name_prefix="store-feed")
 
     def leave_out(self, events: UnionType) -> None:
-        """Their payloads are not looked at: of a simple payment's three events two are left out
-        for one read model and one for another, and three that catch up together do 23,000 events/s
-        where they did 16,600. A type that this version doesn't know is never left out."""
+        """Their payloads are not looked at, which is most of what made three read models that
+        catch up together take 32 µs an event, and not 50. A type that this version doesn't know
+        is never left out."""
         self._left_out = frozenset(
             topic for topic, event in EVENTS.items() if issubclass(event, get_args(events))
         )
