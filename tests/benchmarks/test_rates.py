@@ -55,5 +55,5 @@ def test_events_decoded_and_folded(scaled: Scaled, figure: Figure) -> None:
     assert decoded == history.events
     records = history.records()
     with rate(figure, "events folded to balances", len(records)):
-        folded = fold(records, {})
+        folded = fold(records, {}, {})
     assert sum(balance.posted for balance in folded.current.values()) == 0
