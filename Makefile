@@ -26,7 +26,7 @@ setup: $(RUN)  ## the virtual environment alone
 
 test: static  ## all that CI runs
 	@$(BIN)/python -m pytest --ignore=tests/benchmarks -n $(WORKERS) --dist loadfile \
-	  --no-loadscope-reorder --durations=10 --durations-min=10 --cov
+	  --durations=10 --durations-min=10 --cov
 
 check: static  ## format, lint, types, imports and fast tests: under a minute
 	@$(BIN)/python -m pytest -m "not slow" $(FAST)

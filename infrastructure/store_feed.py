@@ -25,7 +25,7 @@ WHERE position > %s AND position <= %s ORDER BY position
 _MARK: Final = b"SELECT position, stream || ':' || version, recorded_at FROM tally.events"
 _LAST: Final = b"""
 SELECT position FROM tally.events
-WHERE position <= %s AND type <> ALL(%s) ORDER BY position DESC LIMIT 1
+WHERE position > %s AND position <= %s AND type <> ALL(%s) ORDER BY position DESC LIMIT 1
 """
 
 _LONGEST_COMMAND: Final = 1024
@@ -90,8 +90,11 @@ class StoreFeed:
     def end(self) -> Progress:
         row = self._listen().execute(_MARK + b" ORDER BY position DESC LIMIT 1").fetchone()
         mark = Mark(*row) if row else START
-        last = self._listen().execute(_LAST, (mark.position, list(self._left_out))).fetchone()
-        return Progress(mark, {0: last[0] if last else 0})
+        # Looked for beyond what has been read alone: of a large store all may be left out.
+        seen = self.progress or Progress(START, {0: 0})
+        between = (seen.mark.position, mark.position, list(self._left_out))
+        last = self._listen().execute(_LAST, between).fetchone()
+        return Progress(mark, {0: last[0] if last else seen.last[0]})
 
     def find(self, mark: Mark) -> Mark | None:
         row = self._listen().execute(_MARK + b" WHERE position = %s", (mark.position,)).fetchone()
@@ -161,12 +164,15 @@ class StoreFeed:
     def _decode(
         self, rows: Sequence[TupleRow], after: int, last: int
     ) -> tuple[list[Record], UnreadableRecord | None]:
-        """The records up to the first that can't be decoded, and that one."""
+        """The records up to the first event that is missing or can't be decoded, and that one.
+
+        What is left out is looked for all the same: who goes past it goes past a gap before it.
+        """
         records: list[Record] = []
         decode, left_out = self._mapper.decode, self._left_out
         for position, stream, version, topic, recorded_at, payload in rows:
             if position != after + 1:
-                last = position - 1  # which is missing, and nobody shall go on as if it weren't
+                return records, UnreadableRecord(after + 1, f"gap: {position} follows {after}")
             after = position
             if topic in left_out:
                 continue

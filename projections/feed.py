@@ -59,7 +59,8 @@ class Record(NamedTuple):
 
 
 class UnreadableRecord(Exception):
-    """The record after the last one read can't be made into an event; it is never skipped."""
+    """What comes after the last one read is missing, or can't be made into an event; it is never
+    skipped."""
 
     def __init__(self, position: int, reason: str, partition: int = 0) -> None:
         super().__init__(f"position {position}: {reason}")

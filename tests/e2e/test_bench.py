@@ -91,16 +91,17 @@ def check_row(row: dict[str, Any], reference: float) -> None:
     assert row["rate"] > 0, row
     if row["scenario"] != "lag":
         assert row["ratio"] == pytest.approx(row["rate"] / reference)
-    assert row["cpu"].pop("others") > -0.1
+    others = row["cpu"].pop("others")
     parts = {name.partition("-")[0] for name in row["cpu"]}
     if row["setup"] == "one process":
         assert parts == {"workers" if row["scenario"] == "replay" else "rebuild", "postgres"}
     else:
         workers = {"project"} if row["setup"] == "with projections" else set()
         assert parts == {"serve", "postgres", "load", "bench"} | workers
-        assert sum(row["cpu"].values()) > 0
         assert row["does"] == "bulk" or 0 < row["p50_ms"] <= row["p99_ms"] <= row["longest_ms"]
-    assert sum(row["cpu"].values()) < (os.cpu_count() or 1) + 0.2
+    if row["scenario"] != "replay":  # of so few events within some ticks of the processors' clock
+        assert others > -0.1
+        assert 0 < sum(row["cpu"].values()) < (os.cpu_count() or 1) + 0.2
 
 
 def test_a_ratio_that_has_fallen_is_a_no(

@@ -271,6 +271,23 @@ def test_an_event_that_cannot_be_read_is_never_skipped(fresh_store: Store) -> No
         assert reached(dsn, history.end, "statements")
 
 
+def test_an_event_that_the_store_has_lost_is_never_passed_by(fresh_store: Store) -> None:
+    """Also where nothing comes after it but what the projection leaves out."""
+    history, dsn = History().open("alice", "bob"), fresh_store.app_dsn
+    history.pay(("alice", "bob", 1))
+    lost = history.end
+    history.freeze("bob").store(dsn)
+    with psycopg.connect(fresh_store.owner_dsn, autocommit=True) as owner:
+        owner.execute("DELETE FROM tally.events WHERE position = %s", (lost,))
+    seen: list[Applied | Halt] = []
+    with workers(dsn, "statements", observe=seen.append):
+        assert until(lambda: any(isinstance(each, Halt) for each in seen))
+        assert until(lambda: standing(dsn, "statements").halted_position == lost)
+        halted = standing(dsn, "statements")
+        assert halted.position < lost
+        assert halted.halted_reason == f"gap: {lost + 1} follows {lost - 1}"
+
+
 def test_an_event_that_cannot_be_applied_halts_at_its_command(fresh_store: Store) -> None:
     history, dsn = busy(5), fresh_store.app_dsn
     history.store(dsn)
