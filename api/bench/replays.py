@@ -25,16 +25,22 @@ SELECT (SELECT position FROM tally.events ORDER BY position DESC LIMIT 1), min(p
 FROM tally_read.checkpoints JOIN tally_read.pointers USING (projection, generation)
 WHERE projection = ANY(%s)
 """
+_AT_WORK: Final = b"""
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = ANY(%s)
+"""
 
 
 class _Reached(NamedTuple):
-    position: int
     at: float
     used_s: dict[str, float]
 
 
 def replayed(own: OwnLedger, dsn: str, reference: float | None) -> Row:
-    """Three read models in one process, from where they stand to the end of the store."""
+    """Three read models in one process, from where they stand to the end of the store.
+
+    Measured from when their workers have a connection each: the first batch may be all there is.
+    """
     with psycopg.connect(dsn, autocommit=True) as connection:
 
         def look() -> tuple[int, int]:
@@ -42,15 +48,21 @@ def replayed(own: OwnLedger, dsn: str, reference: float | None) -> Row:
             assert row is not None
             return row[0], row[1]
 
-        _, start = look()
+        def at_work() -> int:
+            names = [f"tally {name}" for name in _READ_AGAIN]
+            row = connection.execute(_AT_WORK, (names,), prepare=True).fetchone()
+            assert row is not None
+            return int(row[0])
+
+        end, start = look()
         with own.projecting(dsn, _READ_AGAIN) as processes:
-            began = _reach(lambda: look()[1], start + 1, processes)
-            ended = _reach(lambda: look()[1], look()[0], processes)
+            began = _reach(at_work, len(_READ_AGAIN), processes)
+            ended = _reach(lambda: look()[1], end, processes)
     took_s = ended.at - began.at
     return _row(
         REPLAY,
         ", ".join(_READ_AGAIN),
-        (ended.position - began.position) / took_s,
+        (end - start) / took_s,
         shares(began.used_s, ended.used_s, took_s),
         reference,
     )
@@ -67,11 +79,11 @@ def rebuilt(own: OwnLedger, dsn: str, reference: float | None) -> Row:
 
 def _reach(look: Callable[[], int], wanted: int, processes: Processes) -> _Reached:
     give_up = time.monotonic() + _WITHIN_S
-    while (position := look()) < wanted:
+    while (found := look()) < wanted:
         if time.monotonic() > give_up:
-            raise CannotRun(f"the read models are at {position}, and did not come to {wanted}")
+            raise CannotRun(f"what is read again is at {found}, and did not come to {wanted}")
         time.sleep(0.01)
-    return _Reached(position, time.perf_counter(), processes.used_s())
+    return _Reached(time.perf_counter(), processes.used_s())
 
 
 def _row(

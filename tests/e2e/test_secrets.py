@@ -199,7 +199,7 @@ def test_no_code_and_no_secret_is_kept_anywhere(
     assert up.stop() == 0
     server.stop()
     broker = kafka_broker.folders[0]
-    write_records((broker / "data").glob("tally.*/*.log"), out / "segments")
+    write_records(f"{broker}/data/tally.*/*.log", out / "segments")
     data = server.data.resolve()
     places = {
         "tables": files(out / "tables"),

@@ -17,6 +17,7 @@ from projections.reading import Reader, View
 from projections.rebuild import Filled, RebuildStopped, RebuildUnderWay, Rebuilt, rebuild
 from projections.registry import PROJECTIONS
 from tests.fixtures.fix_events import History
+from tests.fixtures.fix_forks import exit_code_of
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import (
     catch_up,
@@ -182,15 +183,15 @@ def test_one_rebuild_of_a_projection_at_a_time(fresh_store: Store) -> None:
     assert rebuilt(dsn, "accounts", progress=progress).position == history.end
 
 
+def killed_while_filling(dsn: str) -> None:
+    rebuilt(dsn, "balances", progress=lambda _: os._exit(9))
+
+
 def test_what_a_killed_rebuild_leaves_behind_is_cleared_by_the_next(fresh_store: Store) -> None:
     history, dsn = busy(10), fresh_store.app_dsn
     history.store(dsn)
     catch_up(dsn, ["balances"])
-    pid = os.fork()
-    if not pid:
-        rebuilt(dsn, "balances", progress=lambda _: os._exit(9))
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert exit_code_of(killed_while_filling, dsn) == 9
     assert "balances_g2" in tables(dsn)
     assert rebuilt(dsn, "balances").position == history.end
     assert {table for table in tables(dsn) if table.startswith("balances_g")} == {"balances_g2"}

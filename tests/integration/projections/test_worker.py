@@ -6,6 +6,7 @@ import dataclasses
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from types import UnionType
@@ -21,6 +22,7 @@ from projections.reading import Reader, Standing
 from projections.registry import PROJECTIONS
 from projections.worker import Applied, Halt
 from tests.fixtures.fix_events import History
+from tests.fixtures.fix_forks import exit_code_of
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import (
     catch_up,
@@ -108,36 +110,25 @@ def until(holds: Callable[[], bool], timeout_s: float = 20) -> bool:
     return True
 
 
-def killed_while_applying(dsn: str, name: str, chance: random.Random) -> int:
-    """Runs a worker's steps in a process that dies after a fold was written, before the commit.
+def killed_while_applying(dsn: str, name: str, batch: int, deadly: int, seed: float) -> None:
+    """A worker's steps, up to after the `deadly`-th fold was written and before its commit."""
+    applied = 0
 
-    Gives the process's exit code.
-    """
-    deadly = chance.randint(1, 3)
-    batch = chance.randint(1, 40)
-    seed = chance.random()
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    try:
-        applied = 0
+    def apply(connection: Any, generation: int, records: Sequence[Record]) -> None:
+        nonlocal applied
+        PROJECTIONS[name].apply(connection, generation, records)
+        applied += 1
+        if applied == deadly:
+            os._exit(9)
 
-        def apply(connection: Any, generation: int, records: Sequence[Record]) -> None:
-            nonlocal applied
-            PROJECTIONS[name].apply(connection, generation, records)
-            applied += 1
-            if applied == deadly:
-                os._exit(9)
-
-        projection = dataclasses.replace(PROJECTIONS[name], apply=apply)
-        connection = connect(dsn, "tally test")
-        feed = Twice(store_feed(dsn), random.Random(seed))
+    projection = dataclasses.replace(PROJECTIONS[name], apply=apply)
+    with (
+        closing(connect(dsn, "tally test")) as connection,
+        closing(Twice(store_feed(dsn), random.Random(seed))) as feed,
+    ):
         generation = live_generation(connection, projection, feed)
         while generation.watermark < feed.end().mark.position:
             generation.apply(feed.read(generation.marks, batch))
-        os._exit(0)
-    finally:
-        os._exit(1)
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)
@@ -149,9 +140,16 @@ def test_a_worker_killed_before_its_commit_leaves_nothing_half_done(
     history = busy(scaled(5000))
     dsn = fresh_store.app_dsn
     history.store(dsn)
-    kills = sum(killed_while_applying(dsn, name, chance) == 9 for _ in range(scaled(100)))
-    assert kills
-    figure(f"kills between apply and commit, {name}", kills)
+    codes = Counter(
+        exit_code_of(
+            killed_while_applying,
+            *(dsn, name, chance.randint(1, 40), chance.randint(1, 3), chance.random()),
+        )
+        for _ in range(scaled(100))
+    )
+    assert codes[9]
+    assert set(codes) <= {0, 9}
+    figure(f"kills between apply and commit, {name}", codes[9])
     catch_up(dsn, [name], batch=13)
     in_steps = content(dsn, name)
     with psycopg.connect(dsn, autocommit=True) as connection:
