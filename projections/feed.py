@@ -80,7 +80,8 @@ class EventFeed(Protocol):
     """`store` or `kafka`: kept with the checkpoints, which mean something to that feed alone."""
     partitions: int
     progress: Progress | None
-    """The newest that was seen; the store's feed tells how far it has looked."""
+    """How far the whole is, as far as it has been read; the store's feed tells how far it has
+    looked."""
 
     def leave_out(self, events: UnionType) -> None:
         """To be called before the first read: the reader has no use for these types of events.

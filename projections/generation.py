@@ -88,15 +88,15 @@ class Generation:
         number: int,
         marks: Mapping[int, Mark],
         *,
-        apart: bool = False,
+        read_of: int = 0,
     ) -> None:
-        """`apart`: it is read while its partitions stand at positions of their own."""
+        """`read_of`: where it is read meanwhile, of how many partitions these are."""
         self.connection = connection
         self.projection = projection
         self.number = number
         self.marks = dict(marks)
         """By partition: everything up to here is applied."""
-        self._before = projection.before if apart else None
+        self._read_of = read_of
 
     @property
     def watermark(self) -> int:
@@ -105,8 +105,9 @@ class Generation:
     def of(self, partitions: Collection[int]) -> Generation:
         """These partitions of it alone."""
         marks = {partition: self.marks[partition] for partition in partitions}
-        apart = len(self.marks) > 1
-        return Generation(self.connection, self.projection, self.number, marks, apart=apart)
+        return Generation(
+            self.connection, self.projection, self.number, marks, read_of=len(self.marks)
+        )
 
     def check_history(self, feed: EventFeed) -> None:
         """Raises Halted where the feed has another event at a checkpoint than was applied.
@@ -160,11 +161,16 @@ class Generation:
     def _apply(self, new: Sequence[Record], moved: Mapping[int, Mark]) -> None:
         with self.connection.transaction():
             move_checkpoints(self.connection, self.projection.name, self.number, self.marks, moved)
-            if new and self._before:
-                self._before(self.connection, self.number, new)
+            if new and self.projection.before and self._leaves_apart(moved):
+                self.projection.before(self.connection, self.number, new)
             if new:
                 self.projection.apply(self.connection, self.number, new)
         self.marks |= moved
+
+    def _leaves_apart(self, moved: Mapping[int, Mark]) -> bool:
+        """Whether readers will find partitions beyond the watermark."""
+        after = {mark.position for mark in {**self.marks, **moved}.values()}
+        return self._read_of > 0 and (len(self.marks) < self._read_of or len(after) > 1)
 
     def _moved(self, new: Sequence[Record], progress: Progress | None) -> dict[int, Mark]:
         """Where partitions stand after these records, of those that move."""

@@ -39,7 +39,7 @@ class Projection:
     """Types of events that its folds make nothing of."""
     before: Apply | None = None
     """Keeps what rows were, so that they can be read at the watermark; called before `apply`,
-    where the feed has several partitions."""
+    where partitions stand apart after it."""
     summary: str
     """SQL that gives one row of sums at %(position)s, by which two generations are compared."""
 

@@ -1,9 +1,14 @@
-"""The topic as a feed of twelve partitions; the progress topic says how far the whole of it is."""
+"""The topic as a feed of twelve partitions; the progress topic says how far the whole of it is.
+
+Who follows closely is given all there is up to one progress at a time: its partitions stand at one
+mark after each batch. Who is far behind is given what comes first.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Any, Final
 
@@ -18,6 +23,8 @@ from projections.feed import START, FeedAway, Mark, Progress, Record, Unreadable
 POLL: Final = 5_000
 """Records taken from the client at once."""
 _LOOK_MS: Final = 50
+_KEPT: Final = 256
+"""Progress records kept while their events are awaited: with a newer one the wait is longer."""
 
 
 class KafkaFeed:
@@ -32,6 +39,8 @@ class KafkaFeed:
         self._ledger = ledger
         self._progress_partition = TopicPartition(topics.progress, 0)
         self.progress: Progress | None = None
+        self._seen: deque[Progress] = deque(maxlen=_KEPT)
+        """In order; the first is the one that was told last."""
         self._following: KafkaConsumer | None = None
         self._looking: KafkaConsumer | None = None
         self._at: dict[int, int] = {}
@@ -47,7 +56,16 @@ class KafkaFeed:
             self._follow(after)
             if not self._buffered:
                 self._poll(0)
-        return self._take(after, limit)
+        newest = self._seen[-1]
+        if newest.mark.position - min(mark.position for mark in after.values()) > limit:
+            self.progress = newest
+            return self._take(after, newest, limit)
+        while len(self._seen) > 1 and self._has_all(self._seen[1], after):
+            self._seen.popleft()
+        self.progress = self._seen[0]
+        return (
+            self._take(after, self.progress, limit) if self._has_all(self.progress, after) else []
+        )
 
     def end(self) -> Progress:
         with away():
@@ -75,8 +93,7 @@ class KafkaFeed:
             if self._following is None:
                 self._follow({})
                 return  # what came before has been missed, or is read next
-            if not self._buffered:
-                self._poll(round(timeout_s * 1000))
+            self._poll(round(timeout_s * 1000))
 
     def close(self) -> None:
         for consumer in (self._following, self._looking):
@@ -88,7 +105,7 @@ class KafkaFeed:
         """Has the consumer at, or before, the marks of these partitions, and of no others."""
         if self._following is None:
             self._following = self._clients.consumer()
-            self.progress = self.end()
+            self._seen.append(self.end())
         consumer = self._following
         if after.keys() != self._at.keys() or not consumer.assignment():
             consumer.assign([self._progress_partition, *map(self._partition, after)])
@@ -121,22 +138,29 @@ class KafkaFeed:
         for where, messages in self._following.poll(timeout_ms, max_records=POLL).items():
             if where == self._progress_partition:
                 newest = newest_progress(messages, self._ledger)
-                if newest and self.progress and newest.mark.position > self.progress.mark.position:
-                    self.progress = newest
+                if newest and newest.mark.position > self._seen[-1].mark.position:
+                    self._seen.append(newest)
             else:
                 self._buffered.setdefault(where.partition, []).extend(messages)
 
-    def _take(self, after: Mapping[int, Mark], limit: int) -> Sequence[Record]:
+    def _has_all(self, progress: Progress, partitions: Iterable[int]) -> bool:
+        """Whether every record up to it has been taken from the client."""
+        return all(progress.last[each] <= self._taken(each) for each in partitions)
+
+    def _taken(self, partition: int) -> int:
+        buffered = self._buffered.get(partition)
+        return position_of(buffered[-1]) if buffered else self._at.get(partition, 0)
+
+    def _take(self, after: Mapping[int, Mark], progress: Progress, limit: int) -> Sequence[Record]:
         records: list[Record] = []
         for partition in list(self._buffered):
             messages = self._buffered.pop(partition)
-            if len(records) + len(messages) > limit:
-                room = limit - len(records)
-                self._buffered[partition] = messages[room:]
-                messages = messages[:room]
             try:
-                for message in messages:
+                for index, message in enumerate(messages):
                     position = position_of(message)
+                    if position > progress.mark.position or len(records) == limit:
+                        self._buffered[partition] = messages[index:]
+                        break
                     if position > after[partition].position:
                         records.append(received(message, self._ledger))
                     self._at[partition] = position
@@ -144,8 +168,6 @@ class KafkaFeed:
                 self._at = {}  # it comes again with the next read
                 if not records or records[-1].partition != partition:
                     raise
-            if len(records) >= limit:
-                break
         records.sort(key=_position)
         return records
 

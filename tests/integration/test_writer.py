@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from threading import Event, Semaphore, Thread
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -263,29 +264,28 @@ def test_two_writers_race_without_a_loss_or_a_double(
     ledger: Ledger, fresh_store: Store, scaled: Any, figure: Any
 ) -> None:
     count = scaled(1_000, least=100)
-    answers: list[Answer] = []
-    with a_ledger(fresh_store) as rival, a_writer(ledger) as one, a_writer(rival) as other:
 
-        def client(writer: Writer, name: str) -> None:
-            for n in range(count):
-                sent = payment(f"{name}{n}", ("cash", "alice", 1))
-                answers.append(writer.submit(sent).result(timeout=30))
-
-        threads = [
-            Thread(target=client, args=(writer, f"{index}-"))
-            for index, writer in enumerate((one, other) * 4)
+    def client(index: int, writer: Writer) -> int:
+        answers = [
+            writer.submit(payment(f"{index}-{n}", ("cash", "alice", 1))).result(timeout=30)
+            for n in range(count)
         ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout=120)
-    assert len(answers) == 8 * count
+        return len({answer.position for answer in answers})
+
+    with (
+        a_ledger(fresh_store) as rival,
+        a_writer(ledger) as one,
+        a_writer(rival) as other,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        answered = sum(threads.map(client, range(8), (one, other) * 4, timeout=120))
+    assert answered == 8 * count
     assert posted(ledger, "alice") == 100 + 8 * count
     positions = [
         row[0] for row in ledger.store._rows("SELECT position FROM tally.events ORDER BY 1", ())
     ]  # type: ignore[attr-defined]
     assert positions == list(range(1, len(positions) + 1))
-    figure("payments of two writers racing", len(answers))
+    figure("payments of two writers racing", answered)
 
 
 def test_recorded_time_never_steps_back_whatever_the_clock_says(fresh_store: Store) -> None:

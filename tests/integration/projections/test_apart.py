@@ -153,7 +153,7 @@ def test_what_is_read_is_what_was_at_the_watermark(
         parts = {partition: whole.of([partition]) for partition in range(feed.partitions)}
         # It keeps what rows were, too: at a watermark within a command they are not yet changed.
         start = live_generation(still, PROJECTIONS[name], straight)
-        reference = Generation(still, PROJECTIONS[name], start.number, start.marks, apart=True)
+        reference = Generation(still, PROJECTIONS[name], start.number, start.marks, read_of=2)
         looks = 0
         while (watermark := min(part.watermark for part in parts.values())) < history.end:
             behind = min(parts.values(), key=lambda part: part.watermark)

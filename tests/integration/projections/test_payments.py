@@ -355,7 +355,7 @@ def test_what_is_read_apart_is_what_was_at_the_watermark(
         parts = [whole.of([partition]) for partition in range(PARTITIONS)]
         at_zero = live_generation(still, PROJECTIONS["payments"], straight)
         # It keeps what was before too: a watermark may lie within a command.
-        reference = Generation(still, at_zero.projection, 1, at_zero.marks, apart=True)
+        reference = Generation(still, at_zero.projection, 1, at_zero.marks, read_of=2)
         ahead = straight.read(reference.marks, 10_000)
         looks = 0
         while (watermark := min(part.watermark for part in parts)) < history.end:
