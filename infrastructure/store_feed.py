@@ -81,7 +81,7 @@ class StoreFeed:
         mark = after[0]
         page = self._take_ahead(mark.position, limit)
         if page is None:
-            page = self._fetcher.submit(self._fetch, mark, mark.position, limit).result()
+            page = self._fetch(mark, mark.position, limit)
         if page.more:
             self._ahead = self._fetcher.submit(self._fetch, page.end, page.last, limit)
         self.progress = Progress(page.end, {0: page.last})

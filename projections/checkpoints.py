@@ -6,13 +6,14 @@ that writes the read model, by compare-and-set, so that each event has its effec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
 from projections.feed import START, Mark
-from projections.tables import numbers
+from projections.writing import numbers
 
 ADVISORY_CLASS: Final = 1_952_541_810
 """First number of our two-number advisory locks; the second is made of the projection's name."""
@@ -113,32 +114,44 @@ def load_checkpoints(
     return {partition: Mark(*mark) for partition, *mark in rows}
 
 
-def move_checkpoints(
+@contextmanager
+def moved_checkpoints(
     connection: Connection[Any],
     projection: str,
     generation: int,
     expected: Mapping[int, Mark],
     moved: Mapping[int, Mark],
-) -> None:
-    """Moves each of these partitions from the mark expected.
+) -> Iterator[None]:
+    """Moves each of these partitions from the mark expected, in the transaction that is open.
 
-    Raises LostCheckpoint where one stands elsewhere: what was applied must be rolled back.
+    Raises LostCheckpoint at the end of the block where one stands elsewhere, whatever else that
+    has led to: what was applied must be rolled back.
     """
     # Those that stood together and go to the same mark are one statement: nearly always all.
     together: dict[tuple[int, Mark], list[int]] = {}
     for partition, mark in moved.items():
         together.setdefault((expected[partition].position, mark), []).append(partition)
-    for (position, mark), partitions in together.items():
-        done = connection.execute(
-            "UPDATE tally_read.checkpoints"
-            " SET position = %s, event_id = %s, recorded_at = %s,"
-            " halted_position = NULL, halted_reason = NULL"
-            " WHERE projection = %s AND generation = %s"
-            " AND partition = ANY(%s::integer[]) AND position = %s",
-            (*mark, projection, generation, numbers(partitions), position),
+    told = [
+        (
+            connection.execute(
+                "UPDATE tally_read.checkpoints"
+                " SET position = %s, event_id = %s, recorded_at = %s,"
+                " halted_position = NULL, halted_reason = NULL"
+                " WHERE projection = %s AND generation = %s"
+                " AND partition = ANY(%s::integer[]) AND position = %s RETURNING partition",
+                (*mark, projection, generation, numbers(partitions), position),
+            ),
+            len(partitions),
         )
-        if done.rowcount != len(partitions):
-            raise LostCheckpoint(f"{projection} generation {generation} partitions {partitions}")
+        for (position, mark), partitions in together.items()
+    ]
+    try:
+        yield
+        for cursor, _ in told:
+            cursor.fetchall()  # answered by now, whatever else is
+    finally:
+        if any(0 <= cursor.rowcount < count for cursor, count in told):
+            raise LostCheckpoint(f"{projection} generation {generation} partitions {[*moved]}")
 
 
 def halt_checkpoint(

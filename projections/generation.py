@@ -16,7 +16,7 @@ from projections.checkpoints import (
     ensure_bookkeeping,
     hold_pointers,
     load_checkpoints,
-    move_checkpoints,
+    moved_checkpoints,
     pointer,
     set_pointer,
     start_checkpoints,
@@ -30,6 +30,7 @@ from projections.tables import (
     drop_tables,
     tables_exist,
 )
+from projections.writing import transaction
 
 log = logging.getLogger("tally.projections")
 
@@ -159,8 +160,11 @@ class Generation:
         return len(new)
 
     def _apply(self, new: Sequence[Record], moved: Mapping[int, Mark]) -> None:
-        with self.connection.transaction():
-            move_checkpoints(self.connection, self.projection.name, self.number, self.marks, moved)
+        name, number = self.projection.name, self.number
+        with (
+            transaction(self.connection, len(new)),
+            moved_checkpoints(self.connection, name, number, self.marks, moved),
+        ):
             if new and self.projection.before and self._leaves_apart(moved):
                 self.projection.before(self.connection, self.number, new)
             if new:

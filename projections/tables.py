@@ -1,4 +1,4 @@
-"""What every read model has: tables of a generation, and a way to write to them.
+"""What every read model has: tables of a generation.
 
 SQL of ours names its tables with `{g}`, which becomes the generation's suffix: `balances{g}` is
 `balances_g3`. Generations stand side by side while a rebuild fills one.
@@ -6,9 +6,8 @@ SQL of ours names its tables with `{g}`, which becomes the generation's suffix: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -87,53 +86,6 @@ def summary(
     row = connection.execute(sql(projection.summary, generation), {"position": position}).fetchone()
     assert row is not None, "a summary is one row"
     return tuple(row)
-
-
-def copy_rows(
-    connection: Connection[Any],
-    target: str,
-    types: Sequence[str],
-    generation: int,
-    rows: Iterable[Sequence[Any]],
-) -> None:
-    """Writes rows by binary COPY: `target` is `tally_read.name{g} (columns)`, as many `types`.
-
-    Of no rows nothing is said to the server: a small batch's time is that of its round trips.
-    """
-    rows = list(rows)
-    if not rows:
-        return
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(sql(f"COPY {target} FROM STDIN (FORMAT BINARY)", generation)) as copy,
-    ):
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)
-
-
-def numbers(values: Iterable[int | None]) -> str:
-    """An array of integers as PostgreSQL reads it; psycopg, value by value, takes seven times as
-    long, which was an eighth of a rebuild."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
-
-
-def texts(values: Iterable[str]) -> str:
-    """An array of texts as PostgreSQL reads it, as `numbers` are. They hold no NUL: no text in
-    PostgreSQL does."""
-    listed = [*values]
-    quoted = "\0".join(listed).replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
-    return '{"' + quoted + '"}' if listed else "{}"
-
-
-def times(values: Iterable[datetime]) -> str:
-    """An array of times as PostgreSQL reads it, as `numbers` are."""
-    told: dict[datetime, str] = {}  # what one batch recorded has one time, and each takes 0.8 µs
-    return (
-        "{"
-        + ",".join([told.get(each) or told.setdefault(each, each.isoformat()) for each in values])
-        + "}"
-    )
 
 
 @cache

@@ -63,9 +63,9 @@ class KafkaFeed:
         while len(self._seen) > 1 and self._has_all(self._seen[1], after):
             self._seen.popleft()
         self.progress = self._seen[0]
-        return (
-            self._take(after, self.progress, limit) if self._has_all(self.progress, after) else []
-        )
+        if not self._has_all(self.progress, after):
+            return []
+        return self._take(after, self.progress, limit)
 
     def end(self) -> Progress:
         with away():

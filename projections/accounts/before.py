@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.json import encode
 from psycopg import Connection
-from psycopg.types.json import Json
 
 from projections.accounts.fold import fold
 from projections.feed import Record
-from projections.tables import copy_rows, sql
+from projections.tables import sql
+from projections.writing import insert_rows
 
 
 class State(NamedTuple):
@@ -51,16 +52,20 @@ def keep_before(connection: Connection[Any], generation: int, records: Sequence[
     rows = connection.execute(sql(_KNOWN, generation), (accounts,))
     known = {account: State(*state) for account, *state in rows}
     connection.execute(sql(_OF_NO_USE, generation), (accounts, generation))
-    copy_rows(
+    insert_rows(
         connection,
         _BEFORE,
         _TYPES,
         generation,
         (
-            (account, until, *state[:4], Json(state.metadata), Json(state.limits), state.status)
+            (account, until, *state[:4], *map(_json, state[4:6]), state.status)
             for account, until, state in states_before(records, known)
         ),
     )
+
+
+def _json(value: Any) -> str:
+    return encode(value).decode()
 
 
 def states_before(

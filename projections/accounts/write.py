@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.json import encode
 from psycopg import Connection
 from psycopg.types.json import Json
 
 from projections.accounts.fold import fold
 from projections.feed import Record
-from projections.tables import copy_rows, numbers, sql, texts
+from projections.tables import sql
+from projections.writing import insert_rows, numbers, texts
 
 _OPENED = """tally_read.accounts{g} (account, currency, normal_side, opened_at, opened_position,
     overdraft_limit, max_balance, metadata, limits, status, version, position)"""
@@ -20,9 +22,11 @@ _OPENED_TYPES = (
 )
 
 _MOVE = """
-UPDATE tally_read.accounts{g} AS a SET version = n.version, position = n.position
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS n (account, version, position)
-WHERE a.account = n.account
+WITH moved AS (
+    UPDATE tally_read.accounts{g} AS a SET version = n.version, position = n.position
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS n (account, version, position)
+    WHERE a.account = n.account RETURNING 1
+) SELECT count(*) FROM moved
 """
 
 _CHANGE: Final = {
@@ -33,7 +37,7 @@ _CHANGE: Final = {
 
 def apply(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
     folded = fold(records)
-    copy_rows(
+    insert_rows(
         connection,
         _OPENED,
         _OPENED_TYPES,
@@ -41,8 +45,8 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         (
             (
                 *opened[:-1],
-                Json(opened.metadata),
-                Json([]),
+                encode(opened.metadata).decode(),
+                "[]",
                 "open",
                 *folded.moved.pop(opened.account),
             )
@@ -57,6 +61,6 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         moved = connection.execute(
             sql(_MOVE, generation),
             (texts(folded.moved), *map(numbers, zip(*folded.moved.values(), strict=True))),
-        )
-        if moved.rowcount != len(folded.moved):
+        ).fetchone()
+        if moved != (len(folded.moved),):
             raise LookupError("an event is of an account that was never opened")

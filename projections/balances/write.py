@@ -9,7 +9,8 @@ from psycopg import Connection
 
 from projections.balances.fold import Balance, Hold, HoldKey, Known, Opened, fold, needed
 from projections.feed import Record
-from projections.tables import copy_rows, numbers, sql, texts, times
+from projections.tables import sql
+from projections.writing import insert_rows, numbers, texts, times
 
 _KNOWN = """
 SELECT account, normal_side, position, version, posted, pending_debit, pending_credit, available,
@@ -25,14 +26,17 @@ JOIN tally_read.balances_holds{g} h USING (payment, posting, side)
 """
 
 _UPDATE = """
-UPDATE tally_read.balances{g} AS b
-SET position = n.position, version = n.version, posted = n.posted,
-    pending_debit = n.pending_debit, pending_credit = n.pending_credit, available = n.available,
-    balanced_at = n.balanced_at
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::numeric[], %s::timestamptz[])
-    AS n (account, position, version, posted, pending_debit, pending_credit, available, balanced_at)
-WHERE b.account = n.account
+WITH moved AS (
+    UPDATE tally_read.balances{g} AS b
+    SET position = n.position, version = n.version, posted = n.posted,
+        pending_debit = n.pending_debit, pending_credit = n.pending_credit,
+        available = n.available, balanced_at = n.balanced_at
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+        %s::numeric[], %s::timestamptz[])
+        AS n (account, position, version, posted, pending_debit, pending_credit, available,
+            balanced_at)
+    WHERE b.account = n.account RETURNING 1
+) SELECT count(*) FROM moved
 """
 
 _UPDATE_HOLDS = """
@@ -64,14 +68,14 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
     untold, keys = needed(records)
     holds = _known_holds(connection, generation, keys)
     folded = fold(records, _known(connection, generation, untold), holds)
-    copy_rows(
+    insert_rows(
         connection,
         _HISTORY,
         ("text", *_BALANCE_TYPES),
         generation,
         folded.history,
     )
-    copy_rows(
+    insert_rows(
         connection,
         _CURRENT,
         ("text", "text", "text", "int8", *_BALANCE_TYPES),
@@ -83,8 +87,8 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         moved = connection.execute(
             sql(_UPDATE, generation),
             (texts(accounts), *map(numbers, columns), times(balanced_at)),
-        )
-        if moved.rowcount != len(folded.current):
+        ).fetchone()
+        if moved != (len(folded.current),):
             raise LookupError("an event is of an account that was never opened")
     if folded.holds:
         _write_holds(connection, generation, folded.holds_history, folded.holds, holds.keys())
@@ -101,7 +105,7 @@ def _write_holds(
     holds: Mapping[HoldKey, Hold],
     known: Set[HoldKey],
 ) -> None:
-    copy_rows(
+    insert_rows(
         connection,
         _HOLDS_HISTORY,
         ("text", "int8", "int8", "int8", "int8"),
@@ -111,7 +115,7 @@ def _write_holds(
             for hold in history
         ),
     )
-    copy_rows(
+    insert_rows(
         connection,
         _HOLDS,
         _HOLD_TYPES,

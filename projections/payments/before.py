@@ -17,7 +17,8 @@ from projections.payments.carriers_write import keep_ahead
 from projections.payments.fold import State, fold, needed
 from projections.payments.requests_write import keep_requests_before
 from projections.payments.write import STATE_TYPES, known_states, state_row
-from projections.tables import copy_rows, sql
+from projections.tables import sql
+from projections.writing import insert_rows
 
 # Workers of other partitions are at it too: nobody waits for a row.
 _OF_NO_USE = """
@@ -38,7 +39,7 @@ def keep_before(connection: Connection[Any], generation: int, records: Sequence[
     keep_ahead(connection, generation, records)
     connection.execute(sql(_OF_NO_USE, generation), (generation,))
     known = known_states(connection, generation, needed(records))
-    copy_rows(
+    insert_rows(
         connection,
         _BEFORE,
         ("uuid", "int8", *STATE_TYPES),

@@ -12,7 +12,8 @@ from psycopg import Connection
 
 from projections.feed import Record
 from projections.payments.carriers import Booked, Held, booked, held_before
-from projections.tables import copy_rows, numbers, sql
+from projections.tables import sql
+from projections.writing import insert_rows, numbers
 
 _HELD = """
 SELECT id, carrier, postings, captured FROM tally_read.payments{g} WHERE id = ANY(%s)
@@ -62,7 +63,7 @@ def keep_ahead(connection: Connection[Any], generation: int, records: Sequence[R
         for one in _booked(connection, generation, records)
     ]
     if rows:
-        copy_rows(connection, _AHEAD, _AHEAD_TYPES, generation, rows)
+        insert_rows(connection, _AHEAD, _AHEAD_TYPES, generation, rows)
 
 
 def _booked(

@@ -14,7 +14,8 @@ from psycopg import Connection
 
 from projections.feed import Record
 from projections.payments.codes import DeviceState, devices_needed, fold_codes
-from projections.tables import copy_rows, sql
+from projections.tables import sql
+from projections.writing import insert_rows
 
 _KNOWN = """
 SELECT d.id, last.position, last.state, last.offline_spent
@@ -44,15 +45,15 @@ _HISTORY_TYPES = ("uuid", "int8", "text", "int8")
 def apply_codes(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
     folded = fold_codes(records, _known_devices(connection, generation, devices_needed(records)))
     if folded.issued:
-        copy_rows(connection, _PAY_CODES, _PAY_CODE_TYPES, generation, folded.issued)
+        insert_rows(connection, _PAY_CODES, _PAY_CODE_TYPES, generation, folded.issued)
     if folded.ended:
         columns = [list(column) for column in zip(*folded.ended, strict=True)]
         connection.execute(sql(_END, generation), columns)
     if folded.registered:
-        copy_rows(connection, _DEVICES, _DEVICE_TYPES, generation, folded.registered)
+        insert_rows(connection, _DEVICES, _DEVICE_TYPES, generation, folded.registered)
     if folded.device_states:
         rows = ((device, *state) for device, state in folded.device_states)
-        copy_rows(connection, _HISTORY, _HISTORY_TYPES, generation, rows)
+        insert_rows(connection, _HISTORY, _HISTORY_TYPES, generation, rows)
 
 
 def _known_devices(

@@ -17,7 +17,8 @@ from projections.payments.requests import (
     requests_before,
     requests_needed,
 )
-from projections.tables import copy_rows, sql
+from projections.tables import sql
+from projections.writing import insert_rows
 
 _KNOWN = """
 SELECT id, position, state, revision, amount, description, expires_in_s, expires_at, payment
@@ -49,7 +50,7 @@ _STATE_TYPES = ("int8", "text", "int4", "int8", "text", "int4", "timestamptz", "
 _REQUESTS = f"""tally_read.payments_requests{{g}} (created_position, id, credit_account, currency,
     reference, created_at, metadata, token_key, {_STATE})"""
 _REQUEST_TYPES = (
-    *("int8", "uuid", "text", "text", "text", "timestamptz", "text", "text"),
+    *("int8", "uuid", "text", "text", "text", "timestamptz", "json", "text"),
     *_STATE_TYPES,
 )
 _BEFORE = f"tally_read.payments_requests_before{{g}} (id, until, {_STATE})"
@@ -64,10 +65,9 @@ def apply_requests(connection: Connection[Any], generation: int, records: Sequen
         rows = []
         for opened in folded.opened:
             *before, metadata, token_key = opened
-            # JSON is written as the text it is.
             told = (*before, encode(metadata).decode(), token_key)
             rows.append((*told, *folded.states.pop(opened.id)))
-        copy_rows(connection, _REQUESTS, _REQUEST_TYPES, generation, rows)
+        insert_rows(connection, _REQUESTS, _REQUEST_TYPES, generation, rows)
     if folded.states:
         changed = ((id, *state) for id, state in folded.states.items())
         columns = [list(column) for column in zip(*changed, strict=True)]
@@ -81,7 +81,7 @@ def keep_requests_before(
     connection.execute(sql(_OF_NO_USE, generation), (generation,))
     own = of_requests(records)
     known = _known(connection, generation, requests_needed(own))
-    copy_rows(
+    insert_rows(
         connection,
         _BEFORE,
         ("uuid", "int8", *_STATE_TYPES),

@@ -9,7 +9,8 @@ from psycopg import Connection
 
 from projections.feed import Record
 from projections.statements.fold import Day, Sums, Totals, fold, needed
-from projections.tables import copy_rows, numbers, sql, texts
+from projections.tables import sql
+from projections.writing import insert_rows, numbers, texts
 
 # As text: from a numeric to an integer by way of Decimal takes twice as long.
 _TOTALS = """
@@ -68,14 +69,14 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
             (list(folded.first_positions), list(folded.first_positions.values())),
         )
     if folded.opened:
-        copy_rows(
+        insert_rows(
             connection,
             _OPENED,
             ("text", "text", "text", "int8", *_SUMS),
             generation,
             ((*opened, *folded.totals.pop(opened.account)) for opened in folded.opened),
         )
-    copy_rows(
+    insert_rows(
         connection,
         _ENTRIES,
         _ENTRY_TYPES,
@@ -83,7 +84,7 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         folded.entries,
     )
     if folded.off:
-        copy_rows(
+        insert_rows(
             connection,
             _OFF,
             ("text", "date", "int8", "numeric", "numeric"),

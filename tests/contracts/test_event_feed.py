@@ -13,12 +13,14 @@ import pytest
 
 from application.history import NO_COMMAND, NO_FINGERPRINT
 from domain.events import AccountOpened, CommandDecided, LedgerEvent, PaymentDecided
+from infrastructure.kafka.feed import KafkaFeed
 from projections.feed import START, EventFeed, Mark, Progress, Record
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_kafka import SharedBroker
 from tests.fixtures.fix_mirror import kafka_feed, mirroring
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import store_feed
+from tests.fixtures.fix_tally import until
 
 
 class EventFeedContract:
@@ -187,6 +189,32 @@ class TestKafkaFeed(EventFeedContract):
             closing(kafka_feed(settings)) as feed,
         ):
             yield feed
+
+    def test_who_follows_closely_has_all_partitions_at_one_mark_after_each_batch(
+        self, feed: EventFeed, store: Store
+    ) -> None:
+        """Also where the client is slow to fetch one of them."""
+        assert isinstance(feed, KafkaFeed)
+        history, marks = busy(store, 5), start(feed)
+        history.store(store.app_dsn)
+        for _ in range(5):
+            while min(mark.position for mark in marks.values()) < history.end:
+                batch = read(feed, marks, 1000)
+                assert feed.progress is not None
+                marks |= {record.partition: record.mark for record in batch}
+                assert all(marks[each].position >= feed.progress.last[each] for each in marks)
+                marks = dict.fromkeys(marks, feed.progress.mark)
+                assert not batch or batch[-1].mark == feed.progress.mark
+            consumer, slow = feed._following, batch[-1].partition
+            assert consumer is not None
+            consumer.pause(feed._partition(slow))
+            history.pay(("alice", "bob", 1), ("bob", "alice", 1))
+            history.store(store.app_dsn)
+            until(lambda: feed.end().mark.position == history.end)
+            for _ in range(5):
+                feed.wait(0.1)
+                assert not feed.read(marks, 1000)
+            consumer.resume(feed._partition(slow))
 
     def as_fed(self, event: LedgerEvent) -> LedgerEvent:
         """Records don't tell what only a command's answer needs."""

@@ -192,6 +192,25 @@ def test_of_what_an_account_was_only_what_is_still_read_is_kept(fresh_store: Sto
     assert 0 < most < history.end / 2
 
 
+@pytest.mark.parametrize("name", ["accounts", "payments"])
+def test_of_what_rows_were_nothing_is_kept_by_who_has_all_partitions_at_one_mark(
+    fresh_store: Store, name: str
+) -> None:
+    history, dsn = Life(100).history, fresh_store.app_dsn
+    with closing(connect(dsn, "apart")) as connection:
+        generation = live_generation(connection, PROJECTIONS[name], PartedFeed(History()))
+        generation = generation.of(generation.marks)
+        shown = History()
+        for upto in (history.end // 2, history.end):
+            shown.events[:] = history.events[:upto]
+            feed = PartedFeed(shown)
+            generation.apply(feed.read(generation.marks, history.end), feed.progress)
+            assert set(generation.marks.values()) == {feed.end().mark}
+    kept = {table: rows for table, rows in content(dsn, name).items() if rows}
+    assert kept
+    assert not [table for table in kept if table.endswith(("_before", "_ahead"))]
+
+
 def test_workers_share_the_partitions_and_one_that_ends_gives_back_its_own(
     fresh_store: Store,
 ) -> None:
