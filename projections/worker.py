@@ -34,8 +34,13 @@ WAIT_S: Final = 0.5
 """Longest wait for news: how long a stop takes, and a pointer moved by a rebuild goes unseen.
 
 Also how often a worker looks who else lives, and takes or gives back partitions."""
-PACE_S: Final = 0.005
-"""Pause after a small batch: it bounds the transactions a second, and is what a read may lag."""
+PACE_S: Final = (0.005, 0.05)
+"""Pause after a small batch, at least and at most: it bounds the transactions a second, and is what
+a read may lag."""
+PACE_RECORDS: Final = 6_000
+"""A batch of many pauses for as long as so many a second take. One transaction then does what two
+or three did, and a full machine takes a sixth more payments (five runs by turns: 2,474/s instead
+of 2,047); at 1,000 payments/s it changes nothing."""
 BACK_OFF_S: Final = (0.1, 5.0)
 
 _AWAY: Final = (
@@ -160,7 +165,7 @@ class Worker:
             limit = BATCH
             if new:
                 # Under load this makes one transaction of what would be several small ones.
-                self._stop.wait(PACE_S)
+                self._stop.wait(min(max(PACE_S[0], new / PACE_RECORDS), PACE_S[1]))
             feed.wait(WAIT_S)
 
     def _halt(self, generation: Generation, halted: Halted) -> None:
