@@ -39,8 +39,8 @@ PACE_S: Final = (0.005, 0.05)
 a read may lag."""
 PACE_RECORDS: Final = 6_000
 """A batch of many pauses for as long as so many a second take. One transaction then does what two
-or three did, and a full machine takes a sixth more payments (five runs by turns: 2,474/s instead
-of 2,047); at 1,000 payments/s it changes nothing."""
+or three did, and a full machine takes a fifth more payments (medians of five runs by turns: 2,474/s
+instead of 2,047); at 1,000 payments/s the lag is the same."""
 BACK_OFF_S: Final = (0.1, 5.0)
 
 _AWAY: Final = (

@@ -17,7 +17,7 @@ from projections.tables import sql
 
 SMALL: Final = 200
 """Records of a transaction whose time is that of its round trips. Of 15 records, in a pipeline, it
-takes half of the time of both processes; of thousands COPY takes half of the server's."""
+takes a third less of both processors; of thousands COPY takes half of the server's time."""
 
 
 @contextmanager

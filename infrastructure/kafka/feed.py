@@ -40,7 +40,7 @@ class KafkaFeed:
         self._progress_partition = TopicPartition(topics.progress, 0)
         self.progress: Progress | None = None
         self._seen: deque[Progress] = deque(maxlen=_KEPT)
-        """In order; the first is the one that was told last."""
+        """In order: those whose events are awaited, after the newest that had all of them."""
         self._following: KafkaConsumer | None = None
         self._looking: KafkaConsumer | None = None
         self._at: dict[int, int] = {}
@@ -168,6 +168,8 @@ class KafkaFeed:
                 self._at = {}  # it comes again with the next read
                 if not records or records[-1].partition != partition:
                     raise
+            if len(records) == limit:
+                break  # the others are the first ones of the next read
         records.sort(key=_position)
         return records
 

@@ -36,10 +36,11 @@ def places(secret: bytes) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("new", [a_code, a_secret])
 def test_what_is_planted_is_found(
-    fresh_store: Store, kafka: SharedBroker, new: Callable[[], bytes]
+    each_store: Store, kafka: SharedBroker, new: Callable[[], bytes]
 ) -> None:
     secret = new()
-    with psycopg.connect(fresh_store.owner_dsn, autocommit=True) as conn:
+    assert places(secret) == set()
+    with psycopg.connect(each_store.owner_dsn, autocommit=True) as conn:
         conn.execute("CREATE TABLE tally.planted (secret bytea)")
         conn.execute("INSERT INTO tally.planted VALUES (%s)", (secret,))
         conn.execute("CHECKPOINT")
