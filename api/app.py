@@ -69,7 +69,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 Running = Callable[[], AbstractAsyncContextManager[Parts]]
-"""Starts the parts and ends them: api/composition.py."""
+"""Starts the parts and ends them: api/composition/rest.py."""
 
 
 def make_app(running: Running, metrics: Metrics) -> FastAPI:

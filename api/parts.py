@@ -1,4 +1,4 @@
-"""The running product as handlers see it; api/composition.py makes it."""
+"""The running product as handlers see it; api/composition/rest.py makes it."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -27,11 +27,8 @@ from application.commands import (
 from application.ports import Clock, StorageFull, StoreUnavailable
 from application.writer import Overloaded
 from domain.events import Actor
-from domain.ids import due_command
+from domain.ids import LEDGER_ITSELF, due_command
 from domain.refusals import NothingDue
-
-CALLER: Final = "tallystick"
-"""Who causes what the ledger does by itself: no key is made for a caller of that name."""
 
 LOOK_S: Final = 0.2
 """How long what is due waits to be seen at most."""
@@ -157,7 +154,7 @@ def _command(due: Due) -> Command:
     by: dict[str, Any] = {
         "id": due_command(subject, step),
         "fingerprint": b"",
-        "actor": Actor(CALLER, "", ""),
+        "actor": Actor(LEDGER_ITSELF, "", ""),
     }
     match step:
         case "expire":

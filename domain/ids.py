@@ -8,6 +8,9 @@ from hashlib import sha1
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+LEDGER_ITSELF: Final = "tallystick"
+"""The caller of what the ledger does by itself: no key is made for a caller of that name."""
+
 _COMMANDS: Final = uuid5(NAMESPACE_URL, "tallystick:command")
 _DUE: Final = uuid5(NAMESPACE_URL, "tallystick:due")
 _ACCOUNTS: Final = uuid5(NAMESPACE_URL, "tallystick:account")

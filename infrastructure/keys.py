@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from application.due import CALLER
+from domain.ids import LEDGER_ITSELF
 from infrastructure.secret import key_hash
 
 Role = Literal["client", "auditor", "reporter", "admin"]
@@ -44,8 +44,10 @@ def create_key(
 
     A new key of a caller's name is the same caller. Raises KeyRefused.
     """
-    if not _CALLER.fullmatch(caller) or caller == CALLER:
-        raise KeyRefused(f"a caller's name is 1 to 64 visible ASCII characters, not {CALLER!r}")
+    if not _CALLER.fullmatch(caller) or caller == LEDGER_ITSELF:
+        raise KeyRefused(
+            f"a caller's name is 1 to 64 visible ASCII characters, not {LEDGER_ITSELF!r}"
+        )
     if role not in ROLES:
         raise KeyRefused(f"a role is one of {', '.join(ROLES)}")
     key_id, key = f"key_{secrets.token_hex(8)}", f"tk_{secrets.token_urlsafe(32)}"

@@ -21,7 +21,9 @@ from api.cli.output import CannotRun, say
 from api.cli.product import Product
 from api.cli.store import app_dsn, environment_of_parts, first_keys, migrated, secrets_of
 from api.cli.up import parts_of, ready
-from api.composition import rebuild_read_model, reconcile_store, record
+from api.composition.books import reconcile_store
+from api.composition.ledger import record
+from api.composition.workers import rebuild_read_model
 from api.supervisor import Part, StopSignals, Supervisor
 from application.commands import Command
 from infrastructure.embedded import DATABASE, EmbeddedPostgres

@@ -21,7 +21,7 @@ from api.bench.replays import PAYMENTS_AN_ACCOUNT, rebuilt, replayed
 from api.bench.results import Results, Row, Takes, rows_of
 from api.bench.scenarios import REBUILD, REPLAY, Case, Setup, cases
 from api.cli.product import Product
-from api.composition import clock
+from api.composition.clock import clock
 from api.openapi import product_version
 from domain.times import time_text
 from infrastructure.embedded import DATABASE

@@ -16,7 +16,8 @@ from api.cli.output import AsJson, CannotRun, answer_is_no, out, print_json, tab
 from api.cli.product import DataOption
 from api.cli.standings import mirror_refusal, standings
 from api.cli.store import connect, opened_store, secrets_of
-from api.composition import check_kafka, clock
+from api.composition.clock import clock
+from api.composition.mirror import check_kafka
 from domain.times import time_text
 from infrastructure.cannot_start import CannotStart
 from infrastructure.secret import accept_secret

@@ -7,7 +7,7 @@ import typer
 from api.cli.output import AsJson, CannotRun, answer_is_no, out, print_json, say, table
 from api.cli.product import DataOption
 from api.cli.store import check, connect, opened_store, secrets_of
-from api.composition import clock
+from api.composition.clock import clock
 from domain.times import time_text
 from infrastructure.keys import KeyRefused, create_key, list_keys, revoke_key
 from infrastructure.settings import Settings

@@ -11,7 +11,7 @@ import typer
 from api.cli.feeds import needs_kafka
 from api.cli.product import DataOption
 from api.cli.store import connect, opened_store
-from api.composition import run_mirror
+from api.composition.mirror import run_mirror
 from api.supervisor import end_with_supervisor
 from infrastructure.cannot_start import TRY_AGAIN, CannotStart
 from infrastructure.logs import configure_logging

@@ -10,7 +10,7 @@ from api.cli.feeds import FeedOption, with_feed
 from api.cli.output import CannotRun
 from api.cli.product import DataOption
 from api.cli.store import connect, opened_store
-from api.composition import run_workers
+from api.composition.workers import run_workers
 from api.supervisor import end_with_supervisor
 from infrastructure.logs import configure_logging
 from infrastructure.settings import Settings

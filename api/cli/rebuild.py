@@ -11,7 +11,7 @@ from api.cli.output import AsJson, CannotRun, out, print_json
 from api.cli.product import DataOption
 from api.cli.progress import progress_bar
 from api.cli.store import connect, opened_store
-from api.composition import rebuild_read_model
+from api.composition.workers import rebuild_read_model
 from infrastructure.settings import Settings
 from infrastructure.start_checks import check_store
 from projections.feed import FeedAway

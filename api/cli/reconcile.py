@@ -9,7 +9,7 @@ from api.cli.output import AsJson, answer_is_no, err, out, print_json, say, tabl
 from api.cli.product import DataOption
 from api.cli.progress import progress_bar
 from api.cli.store import connect, opened_store
-from api.composition import reconcile_store
+from api.composition.books import reconcile_store
 from infrastructure.reconcile import Report
 from infrastructure.settings import Settings
 from infrastructure.start_checks import check_store

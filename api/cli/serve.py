@@ -12,7 +12,7 @@ from api.cli.listening import HostOption, PortOption, listening, url_of
 from api.cli.output import AsJson, CannotRun, print_json, say
 from api.cli.product import DataOption
 from api.cli.store import check, opened_store, secrets_of
-from api.composition import compose
+from api.composition.rest import compose
 from api.serving import serve as serve_app
 from api.supervisor import end_with_supervisor
 from infrastructure.logs import configure_logging

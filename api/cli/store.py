@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from api.cli.folder import Folder
 from api.cli.itself import environment
 from api.cli.output import CannotRun
-from api.composition import clock
+from api.composition.clock import clock
 from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.keys import ROLES, create_key
 from infrastructure.migrations import APP, migrate

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from api.composition.kafka_feed import kafka_feed
 from application.history import NO_COMMAND, NO_FINGERPRINT
 from domain.events import AccountOpened, CommandDecided, LedgerEvent, PaymentDecided
 from infrastructure.kafka.feed import KafkaFeed
 from projections.feed import START, EventFeed, Mark, Progress, Record
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_kafka import SharedBroker
-from tests.fixtures.fix_mirror import kafka_feed, mirroring
+from tests.fixtures.fix_mirror import mirroring
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_projections import store_feed
 from tests.fixtures.fix_tally import until

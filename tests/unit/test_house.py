@@ -87,6 +87,22 @@ def test_what_is_imported_is_asked_for_by_its_name() -> None:
             assert owners & (for_tests if file.startswith("tests/") else asked), (name, file)
 
 
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [("up", {"fastapi", "kafka"}), ("project", {"fastapi", "kafka"}), ("mirror", {"fastapi"}),
+     ("serve", {"kafka"})],
+)  # fmt: skip
+def test_a_process_loads_nothing_large_that_it_does_not_need(
+    command: str, others: set[str]
+) -> None:
+    script = f"import sys, api.cli.{command}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert f"api.cli.{command}" in loaded
+    assert not others & set(loaded)
+
+
 def test_a_file_is_short_enough_to_be_read() -> None:
     long = {
         str(file.relative_to(ROOT)): count

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaError
 
+from api.composition.kafka_feed import kafka_feed
 from infrastructure.kafka.clients import KafkaClients
 from infrastructure.settings import Settings
 from projections.feed import START
 from tests.fixtures.fix_events import History
-from tests.fixtures.fix_mirror import kafka_feed, mirroring
+from tests.fixtures.fix_mirror import mirroring
 from tests.fixtures.fix_postgres import Store
 from tests.fixtures.fix_tally import until
 

@@ -1,0 +1,7 @@
+"""The clock of every process that decides."""
+
+from datetime import UTC, datetime
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
