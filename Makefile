@@ -15,7 +15,10 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/installed
 DEV := $(VENV)/installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-FAST := tests/unit tests/golden tests/docs/test_reference.py
+COVERED := tests/unit tests/golden
+FAST := $(COVERED) tests/docs/test_reference.py
+PYTEST := $(BIN)/python -m pytest
+SPREAD := -n $(WORKERS) --durations=10 --durations-min=10
 
 .PHONY: run setup test check static fix schemas bench bench-report demo soak lock clean
 
@@ -24,12 +27,14 @@ run: $(RUN)  ## everything in one terminal; make run ARGS="--port 9000"
 
 setup: $(RUN)  ## the virtual environment alone
 
+# Money's rules and the folds have every branch tested without a server; what is traced is slower.
 test: static  ## all that CI runs
-	@$(BIN)/python -m pytest --ignore=tests/benchmarks -n $(WORKERS) --dist loadfile \
-	  --durations=10 --durations-min=10 --cov
+	@$(PYTEST) $(COVERED) $(SPREAD) --dist worksteal --cov
+	@$(PYTEST) tests $(foreach each,$(COVERED) tests/benchmarks,--ignore=$(each)) $(SPREAD) \
+	  --dist loadfile
 
 check: static  ## format, lint, types, imports and fast tests: under a minute
-	@$(BIN)/python -m pytest -m "not slow" $(FAST)
+	@$(PYTEST) -m "not slow" $(FAST)
 
 static: $(DEV)
 	@$(BIN)/ruff format --check --quiet || { echo "run: make fix" >&2; exit 1; }
@@ -46,11 +51,11 @@ schemas: $(RUN)  ## writes docs/schemas, docs/asyncapi.json and the states in do
 	@$(BIN)/python -m infrastructure.state_diagram docs/money.md
 
 soak: $(DEV)  ## every acceptance check at its full count, with a table of what it measured
-	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest --timeout=3600 $(ARGS)
+	@TALLY_TEST_SCALE=1 $(PYTEST) --timeout=3600 $(ARGS)
 
 bench: $(DEV)  ## measures the product, then its parts; make bench ARGS="--rounds 1"
 	@$(BIN)/tally bench --out $(firstword $(RESULTS)) $(ARGS)
-	@TALLY_TEST_SCALE=1 $(BIN)/python -m pytest tests/benchmarks
+	@TALLY_TEST_SCALE=1 $(PYTEST) tests/benchmarks
 
 bench-report: $(RUN)  ## what was measured goes into docs/performance.md, with charts
 	@$(BIN)/python -m api.bench.report docs $(RESULTS)

@@ -1,8 +1,10 @@
 """An account's life: opened, changed, frozen, closed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from eventsourcing.domain import OriginatorVersionError
 
 from domain.account import Account
 from domain.events import (
@@ -95,6 +97,20 @@ def test_a_copy_shares_nothing_that_changes() -> None:
     assert (alice.posted, alice.version) == (100, 1)
     assert (copy.posted, copy.version) == (70, 2)
     assert alice.pending_events == []
+
+
+def test_a_stream_that_opens_an_account_again_is_none() -> None:
+    terms: dict[str, Any] = {
+        "account": "alice",
+        "currency": "EUR",
+        "normal_side": "credit",
+        "overdraft_limit": 0,
+        "max_balance": None,
+        "metadata": {},
+    }
+    (again,) = Account.open(stream=COMMAND, **terms, **WHO).collect()
+    with pytest.raises(OriginatorVersionError):
+        again.mutate(Account.open(stream=COMMAND, **terms, **WHO))
 
 
 def test_replaying_the_events_gives_the_same_account() -> None:

@@ -90,6 +90,14 @@ def test_conditions_are_decided_at_its_time() -> None:
     assert town.payments[settled].state == "settled"
 
 
+def test_accounts_of_conditions_concern_it_until_its_time() -> None:
+    town = a_town().open("third")
+    payment = schedule(town, conditions=(Condition("third", "posted", "eq", "0"),))
+    assert town.payments[payment].concerned == {"alice", "bob", "third"}
+    town.now = TIME
+    assert town.execute(payment).payments[payment].concerned == {"alice", "bob"}
+
+
 @pytest.mark.parametrize(
     ("postings", "code"),
     [
