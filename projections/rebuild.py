@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from threading import Event
 from typing import Any, Final, NamedTuple
 
@@ -103,15 +103,9 @@ def rebuild(
     with (
         closing(connect(dsn, f"tally rebuild {projection.name}")) as connection,
         closing(open_feed()) as feed,
+        _alone(connection, projection),
     ):
         feed.leave_out(projection.leaves_out)
-        ensure_bookkeeping(connection)
-        locked = connection.execute(
-            "SELECT pg_try_advisory_lock(%s, hashtext(%s))",
-            (ADVISORY_CLASS, f"rebuild {projection.name}"),
-        ).fetchone()
-        if not (locked and locked[0]):
-            raise RebuildUnderWay(projection.name)
         _clear_left_over(connection, projection)
         started = time.monotonic()
         generation = _new_generation(connection, projection, feed)
@@ -133,6 +127,22 @@ def rebuild(
         watermark = generation.watermark
         rate = watermark / seconds
         return Rebuilt(projection.name, generation.number, watermark, seconds, rate, same)
+
+
+@contextmanager
+def _alone(connection: Connection[Any], projection: Projection) -> Iterator[None]:
+    """One rebuild of it at a time. The lock is given back, not left to the connection's end: the
+    server sees that a moment after who may begin the next one."""
+    ensure_bookkeeping(connection)
+    lock = (ADVISORY_CLASS, f"rebuild {projection.name}")
+    locked = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", lock).fetchone()
+    if not (locked and locked[0]):
+        raise RebuildUnderWay(projection.name)
+    try:
+        yield
+    finally:
+        with suppress(psycopg.OperationalError, psycopg.InterfaceError):  # lost, with its lock
+            connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", lock)
 
 
 def _clear_left_over(connection: Connection[Any], projection: Projection) -> None:
