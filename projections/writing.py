@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any, Final
 
 import psycopg
-from msgspec import Raw
 from msgspec.json import encode
 from psycopg import Connection
 
@@ -51,7 +50,7 @@ def insert_rows(
     rows: Iterable[Sequence[Any]],
 ) -> None:
     """Writes rows: `target` is `tally_read.name{g} (columns)`, as many `types`; values of type
-    `json` are JSON as text.
+    `json` are what JSON is made of.
 
     Of no rows nothing is said to the server: a small batch's time is that of its round trips.
     """
@@ -59,9 +58,7 @@ def insert_rows(
     if not rows:
         return
     if connection.info.pipeline_status:
-        connection.execute(
-            sql(_insert(target), generation), (_json_rows(target, types, rows),), prepare=True
-        )
+        _execute(connection, _insert(target), generation, target, rows)
         return
     with (
         connection.cursor() as cursor,
@@ -69,29 +66,65 @@ def insert_rows(
     ):
         # Binary JSON is its text; psycopg's own way for it takes a fifth of all.
         copy.set_types(["text" if each == "json" else each for each in types])
-        for row in rows:
+        for row in _with_json_told(types, rows):
             copy.write_row(row)
+
+
+def update_rows(
+    connection: Connection[Any], target: str, generation: int, rows: Iterable[Sequence[Any]]
+) -> None:
+    """Changes rows, each found by its first column; `target` as above. Of no rows nothing is
+    said."""
+    rows = list(rows)
+    if rows:
+        _execute(connection, _update(target), generation, target, rows)
+
+
+def _with_json_told(types: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    indexes = [index for index, each in enumerate(types) if each == "json"]
+    if not indexes:
+        yield from rows
+        return
+    for row in rows:
+        told = [*row]
+        for index in indexes:
+            if told[index] is not None:
+                told[index] = encode(told[index]).decode()
+        yield told
+
+
+def _execute(
+    connection: Connection[Any],
+    statement: str,
+    generation: int,
+    target: str,
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """With all rows as one JSON array: arrays of columns, a value at a time, take psycopg four
+    times as long."""
+    columns = [column.strip('"') for column in _columns(target)]
+    told = encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
+    connection.execute(sql(statement, generation), (told,), prepare=True)
 
 
 @cache
 def _insert(target: str) -> str:
     table, columns = _table(target), ", ".join(_columns(target))
+    return f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {_given(table)}"
+
+
+@cache
+def _update(target: str) -> str:
+    table, (key, *others) = _table(target), _columns(target)
+    changes = ", ".join(f"{column} = given.{column}" for column in others)
     return (
-        f"INSERT INTO {table} ({columns})"
-        f" SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s::json)"
+        f"UPDATE {table} AS known SET {changes} FROM {_given(table)} AS given"
+        f" WHERE known.{key} = given.{key}"
     )
 
 
-def _json_rows(target: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Encoded at once: arrays of columns, a value at a time, take psycopg four times as long."""
-    names = [column.strip('"') for column in _columns(target)]
-    told = [dict(zip(names, row, strict=True)) for row in rows]
-    for name, each in zip(names, types, strict=True):
-        if each == "json":
-            for row in told:
-                if row[name] is not None:
-                    row[name] = Raw(row[name].encode())
-    return encode(told).decode()
+def _given(table: str) -> str:
+    return f"json_populate_recordset(NULL::{table}, %s::json)"
 
 
 def _table(target: str) -> str:

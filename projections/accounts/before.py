@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from msgspec.json import encode
 from psycopg import Connection
 
 from projections.accounts.fold import fold
@@ -57,15 +56,8 @@ def keep_before(connection: Connection[Any], generation: int, records: Sequence[
         _BEFORE,
         _TYPES,
         generation,
-        (
-            (account, until, *state[:4], *map(_json, state[4:6]), state.status)
-            for account, until, state in states_before(records, known)
-        ),
+        ((account, until, *state) for account, until, state in states_before(records, known)),
     )
-
-
-def _json(value: Any) -> str:
-    return encode(value).decode()
 
 
 def states_before(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from msgspec.json import encode
 from psycopg import Connection
 from psycopg.types.json import Json
 
@@ -42,16 +41,7 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
         _OPENED,
         _OPENED_TYPES,
         generation,
-        (
-            (
-                *opened[:-1],
-                encode(opened.metadata).decode(),
-                "[]",
-                "open",
-                *folded.moved.pop(opened.account),
-            )
-            for opened in folded.opened
-        ),
+        ((*opened, [], "open", *folded.moved.pop(opened.account)) for opened in folded.opened),
     )
     for account, changed in folded.changed:
         for name, value in changed.items():

@@ -16,7 +16,7 @@ from projections.feed import Record
 from projections.payments.carriers_write import keep_ahead
 from projections.payments.fold import State, fold, needed
 from projections.payments.requests_write import keep_requests_before
-from projections.payments.write import STATE_TYPES, known_states, state_row
+from projections.payments.write import STATE, STATE_TYPES, known_states
 from projections.tables import sql
 from projections.writing import insert_rows
 
@@ -29,8 +29,7 @@ DELETE FROM tally_read.payments_before{g} WHERE (id, until) IN (
     FOR UPDATE SKIP LOCKED)
 """
 
-_BEFORE = """tally_read.payments_before{g} (id, until,
-    position, state, value_date, postings, captured, refunded, refusal, expired)"""
+_BEFORE = f"tally_read.payments_before{{g}} (id, until, {STATE})"
 
 
 def keep_before(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
@@ -44,10 +43,7 @@ def keep_before(connection: Connection[Any], generation: int, records: Sequence[
         _BEFORE,
         ("uuid", "int8", *STATE_TYPES),
         generation,
-        (
-            (payment, until, *state_row(state))
-            for payment, until, state in states_before(records, known)
-        ),
+        ((payment, until, *state) for payment, until, state in states_before(records, known)),
     )
 
 

@@ -15,7 +15,7 @@ from psycopg import Connection
 from projections.feed import Record
 from projections.payments.codes import DeviceState, devices_needed, fold_codes
 from projections.tables import sql
-from projections.writing import insert_rows
+from projections.writing import insert_rows, update_rows
 
 _KNOWN = """
 SELECT d.id, last.position, last.state, last.offline_spent
@@ -25,16 +25,10 @@ FROM tally_read.payments_devices{g} d CROSS JOIN LATERAL (
 WHERE d.id = ANY(%s)
 """
 
-_END = """
-UPDATE tally_read.payments_pay_codes{g} AS c
-SET ended_position = n.position, payment = n.payment
-FROM unnest(%s::uuid[], %s::bigint[], %s::uuid[]) AS n (id, position, payment)
-WHERE c.id = n.id
-"""
-
 _PAY_CODES = """tally_read.payments_pay_codes{g} (id, issued_position, debit_account,
     currency, max_amount, confirm_above, expires_at, created_at)"""
 _PAY_CODE_TYPES = ("uuid", "int8", "text", "text", "int8", "int8", "timestamptz", "timestamptz")
+_ENDED = "tally_read.payments_pay_codes{g} (id, ended_position, payment)"
 _DEVICES = """tally_read.payments_devices{g} (id, registered_position, handle, debit_account,
     currency, per_payment_max, offline_total_max, created_at)"""
 _DEVICE_TYPES = ("uuid", "int8", "text", "text", "text", "int8", "int8", "timestamptz")
@@ -44,16 +38,11 @@ _HISTORY_TYPES = ("uuid", "int8", "text", "int8")
 
 def apply_codes(connection: Connection[Any], generation: int, records: Sequence[Record]) -> None:
     folded = fold_codes(records, _known_devices(connection, generation, devices_needed(records)))
-    if folded.issued:
-        insert_rows(connection, _PAY_CODES, _PAY_CODE_TYPES, generation, folded.issued)
-    if folded.ended:
-        columns = [list(column) for column in zip(*folded.ended, strict=True)]
-        connection.execute(sql(_END, generation), columns)
-    if folded.registered:
-        insert_rows(connection, _DEVICES, _DEVICE_TYPES, generation, folded.registered)
-    if folded.device_states:
-        rows = ((device, *state) for device, state in folded.device_states)
-        insert_rows(connection, _HISTORY, _HISTORY_TYPES, generation, rows)
+    insert_rows(connection, _PAY_CODES, _PAY_CODE_TYPES, generation, folded.issued)
+    update_rows(connection, _ENDED, generation, folded.ended)
+    insert_rows(connection, _DEVICES, _DEVICE_TYPES, generation, folded.registered)
+    states = ((device, *state) for device, state in folded.device_states)
+    insert_rows(connection, _HISTORY, _HISTORY_TYPES, generation, states)
 
 
 def _known_devices(

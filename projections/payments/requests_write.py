@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from msgspec.json import encode
 from psycopg import Connection
 
 from projections.feed import Record
@@ -18,23 +17,7 @@ from projections.payments.requests import (
     requests_needed,
 )
 from projections.tables import sql
-from projections.writing import insert_rows
-
-_KNOWN = """
-SELECT id, position, state, revision, amount, description, expires_in_s, expires_at, payment
-FROM tally_read.payments_requests{g} WHERE id = ANY(%s)
-"""
-
-_CHANGE = """
-UPDATE tally_read.payments_requests{g} AS r
-SET position = n.position, state = n.state, revision = n.revision, amount = n.amount,
-    description = n.description, expires_in_s = n.expires_in_s, expires_at = n.expires_at,
-    payment = n.payment
-FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::integer[], %s::bigint[], %s::text[],
-    %s::integer[], %s::timestamptz[], %s::uuid[])
-    AS n (id, position, state, revision, amount, description, expires_in_s, expires_at, payment)
-WHERE r.id = n.id
-"""
+from projections.writing import insert_rows, update_rows
 
 # Workers of other partitions are at it too: nobody waits for a row.
 _OF_NO_USE = """
@@ -53,6 +36,8 @@ _REQUEST_TYPES = (
     *("int8", "uuid", "text", "text", "text", "timestamptz", "json", "text"),
     *_STATE_TYPES,
 )
+_STATES = f"tally_read.payments_requests{{g}} (id, {_STATE})"
+_KNOWN = f"SELECT id, {_STATE} FROM tally_read.payments_requests{{g}} WHERE id = ANY(%s)"
 _BEFORE = f"tally_read.payments_requests_before{{g}} (id, until, {_STATE})"
 
 
@@ -61,17 +46,10 @@ def apply_requests(connection: Connection[Any], generation: int, records: Sequen
     if not own:
         return
     folded = fold_requests(own, _known(connection, generation, requests_needed(own)))
-    if folded.opened:
-        rows = []
-        for opened in folded.opened:
-            *before, metadata, token_key = opened
-            told = (*before, encode(metadata).decode(), token_key)
-            rows.append((*told, *folded.states.pop(opened.id)))
-        insert_rows(connection, _REQUESTS, _REQUEST_TYPES, generation, rows)
-    if folded.states:
-        changed = ((id, *state) for id, state in folded.states.items())
-        columns = [list(column) for column in zip(*changed, strict=True)]
-        connection.execute(sql(_CHANGE, generation), columns)
+    rows = [(*opened, *folded.states.pop(opened.id)) for opened in folded.opened]
+    insert_rows(connection, _REQUESTS, _REQUEST_TYPES, generation, rows)
+    changed = ((request, *state) for request, state in folded.states.items())
+    update_rows(connection, _STATES, generation, changed)
 
 
 def keep_requests_before(
