@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import psycopg
 import pytest
 
 from api.bench.books import Books
+from api.bench.filling import EVENTS_A_PAYMENT
 from api.bench.own import own_ledger
+from api.bench.replays import PAYMENTS_AN_ACCOUNT
 from infrastructure.embedded import DATABASE
 from tests.fixtures.fix_folders import open_folder
 from tests.fixtures.fix_tally import (
@@ -32,10 +35,13 @@ from tests.fixtures.fix_tally import (
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SECONDS = 0.5
+ACCOUNTS = 50
 SHORT = (
     *("--json", "--rounds", "1", "--seconds", str(SECONDS)),
-    *("--accounts", "50", "--connections", "4"),
+    *("--accounts", str(ACCOUNTS), "--connections", "4"),
 )
+READ_AGAIN = ACCOUNTS * PAYMENTS_AN_ACCOUNT * EVENTS_A_PAYMENT
+"""Events, those of openings left out."""
 WITHIN_S = 600
 
 
@@ -81,6 +87,9 @@ def test_a_benchmark_counts_what_it_did_and_proves_its_books(
     assert {row["scenario"] for row in found["rows"]} > {"single spread", "replay", "rebuild"}
     for row in found["rows"]:
         check_row({**row, "cpu": {**row["cpu"]}}, found["T"])
+    # What the machine does is sampled, tick by tick: in half a second that is off by a fifth.
+    others = [row["cpu"]["others"] for row in found["rows"] if row["setup"] != "one process"]
+    assert statistics.mean(others) > -0.1
     assert set(found["takes"]) == set(found["books"]) - {"what is read again"}
     for takes in found["takes"].values():
         assert 0 < takes["start_s"] < WITHIN_S
@@ -95,20 +104,21 @@ def check_row(row: dict[str, Any], reference: float) -> None:
     assert row["rate"] > 0, row
     if row["scenario"] != "lag":
         assert row["ratio"] == pytest.approx(row["rate"] / reference)
-    others = row["cpu"].pop("others")
+    del row["cpu"]["others"]
     parts = {name.partition("-")[0] for name in row["cpu"]}
+    processors = os.cpu_count() or 1
     if row["setup"] == "one process":
-        # So few events are read again within some ticks of the clock that tells processors' time.
         assert parts == {"workers" if row["scenario"] == "replay" else "rebuild", "postgres"}
+        took_s = READ_AGAIN / row["rate"]
+        # Each part's time is known to a tick.
+        ticks_s = len(parts) / os.sysconf("SC_CLK_TCK")
+        assert 0 <= sum(row["cpu"].values()) < processors + ticks_s / took_s
         assert row["scenario"] == "replay" or sum(row["cpu"].values()) > 0
         return
     workers = {"project"} if row["setup"] == "with projections" else set()
     assert parts == {"serve", "postgres", "load", "bench"} | workers
     assert row["does"] == "bulk" or 0 < row["p50_ms"] <= row["p99_ms"] <= row["longest_ms"]
-    assert 0 < sum(row["cpu"].values()) < (os.cpu_count() or 1) + 0.2
-    # Each part's time, and each processor's, is known to a tick.
-    ticks = len(row["cpu"]) + (os.cpu_count() or 1)
-    assert others > -ticks / os.sysconf("SC_CLK_TCK") / SECONDS
+    assert 0 < sum(row["cpu"].values()) < processors + 0.2
 
 
 def test_a_ratio_that_has_fallen_is_a_no(
