@@ -34,7 +34,7 @@ test: static  ## all that CI runs
 	  --dist loadfile
 
 check: static  ## format, lint, types, imports and fast tests: under a minute
-	@$(PYTEST) -m "not slow" $(FAST)
+	@$(PYTEST) -m "not slow" $(FAST) $(SPREAD) --dist worksteal
 
 static: $(DEV)
 	@$(BIN)/ruff format --check --quiet || { echo "run: make fix" >&2; exit 1; }
