@@ -55,7 +55,7 @@ class PlainPayment(NamedTuple):
 
 
 _decoder: Final = msgspec.json.Decoder(_Payment)
-_canonical: Final = msgspec.json.Encoder(order="sorted")
+canonical: Final = msgspec.json.Encoder(order="sorted").encode
 """Of ASCII text without escapes it writes what api.requests.fingerprint does."""
 _TERMS: Final = ("mode", "hold_timeout_s", "carrier", "reference", "metadata")
 
@@ -65,8 +65,8 @@ def plain_payment(content: bytes) -> PlainPayment | None:
 
     None where it isn't plain, which says nothing about whether it is right.
     """
-    if not content.isascii() or b"\\" in content or b"\x7f" in content:
-        return None  # the fingerprint's form escapes what these say
+    if not has_no_escapes(content):
+        return None
     try:
         sent = _decoder.decode(content)
     except msgspec.MsgspecError:
@@ -85,10 +85,15 @@ def plain_payment(content: bytes) -> PlainPayment | None:
     meaning = ["POST", "/v1/payments", {"postings": sent.postings, **members}]
     asked = Asked(
         PaymentOrder(postings=postings, **{"metadata": {}, **terms}),
-        hashlib.sha256(_canonical.encode(meaning)).digest(),
+        hashlib.sha256(canonical(meaning)).digest(),
         code,
     )
     return PlainPayment(asked, None if sent.idempotency_key is UNSET else sent.idempotency_key)
+
+
+def has_no_escapes(content: bytes) -> bool:
+    """Nor anything that the fingerprint's form escapes."""
+    return content.isascii() and b"\\" not in content and b"\x7f" not in content
 
 
 def _is_plain(sent: _Payment, code: str | None) -> bool:

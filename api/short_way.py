@@ -1,9 +1,9 @@
-"""A short way for payments: from the socket's bytes to the writer, and back by the batch.
+"""A short way for payments: from the bytes of a socket to the writer, and back by the batch.
 
 FastAPI's, Starlette's and uvicorn's layers, their tasks and their futures are more than half of
-what a payment costs this process (tests/benchmarks/test_ways.py). A payment of a known caller
-whose body is plain (api/payment_parser.py) passes them by; all else, every error among it, goes the
-long way through the app, which says what is wrong. Tests send the same requests both ways.
+what a payment costs this process (tests/benchmarks/test_ways.py). A plain request of a known caller
+(api/plain_requests.py) passes them by; all else, every error among it, goes the long way through
+the app, which says what is wrong. Tests send the same requests both ways.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.access import AccessLog
 from api.answers import encoded
 from api.auth import PAYS, Caller, bearer
-from api.codes import shown_at_once
 from api.commands import REPLAYED, accepted
-from api.payment_parser import plain_payment
+from api.plain_requests import may_be_plain, plain_request
 from api.problems import Problem
 from api.request_ids import request_id
 from api.requests import unquoted
 from application.answers import Answer
-from application.commands import MakePayment
+from application.commands import Command
 from application.writer import Overloaded
 from domain.events import Actor
 from domain.ids import command_stream
@@ -36,9 +35,8 @@ from domain.ids import command_stream
 if TYPE_CHECKING:
     from api.parts import Parts
 
-PATH: Final = "/v1/payments"
 MAX_BODY: Final = 16 * 1024
-"""Of a plain payment; what is larger, or comes slowly, is uvicorn's to slow down."""
+"""Of a plain request; what is larger, or comes slowly, is uvicorn's to slow down."""
 
 _ONCE: Final = frozenset(
     (b"authorization", b"content-length", b"content-type", b"idempotency-key", b"x-request-id")
@@ -86,15 +84,18 @@ class Taken:
 
     message_event: Final = asyncio.Event()  # uvicorn sets it; nobody waits for it
 
-    def __init__(self, protocol: PaymentProtocol, *, keep_alive: bool) -> None:
+    def __init__(self, protocol: PaymentProtocol, path: bytes, *, keep_alive: bool) -> None:
         self._protocol = protocol
+        self._path = path
         self._began = time.perf_counter()
         self.keep_alive = keep_alive
         self.body = bytearray()
         self.response_complete = False
         self.disconnected = False  # as uvicorn says it; whether the line is closed is asked of it
         self._short_way: ShortWay
-        self._command: MakePayment
+        self._route: str
+        self._status: int
+        self._command: Command
         self._caller: Caller
 
     def decide(self, short_way: ShortWay, headers: list[tuple[bytes, bytes]]) -> bool:
@@ -108,21 +109,17 @@ class Taken:
         token = bearer(sent.get(b"authorization", b"").decode("latin-1"))
         caller = parts.keys.known(token) if token else None
         key = unquoted(sent.get(b"idempotency-key", b"").decode("latin-1"))
-        plain = plain_payment(bytes(self.body))
-        if not caller or caller.role not in PAYS or not key or not plain or plain.key is not None:
+        if not caller or caller.role not in PAYS or not key:
             return False
-        order, fingerprint, code = plain.asked
-        shown = None if code is None else shown_at_once(code, parts)
-        if shown is None and code is not None:
+        plain = plain_request(self._path, bytes(self.body), parts)
+        if plain is None:
             return False
         self._request_id = request_id(sent.get(b"x-request-id", b"").decode("latin-1"))
         self._short_way, self._caller = short_way, caller
-        self._command = MakePayment(
+        self._route, self._status = plain.route, plain.status
+        self._command = plain.command(
             id=command_stream(parts.ledger, caller.name, key),
-            fingerprint=fingerprint,
             actor=Actor(caller.name, caller.key_id, self._request_id),
-            order=order,
-            shown=shown,
         )
         try:
             parts.writer.take(self._command, self)
@@ -151,7 +148,7 @@ class Taken:
         self._short_way.access.tell(
             request_id=self._request_id,
             method="POST",
-            route=PATH,
+            route=self._route,
             status=status,
             took_s=time.perf_counter() - self._began,
             caller=self._caller,
@@ -171,7 +168,7 @@ class Taken:
         headers = {b"content-length": b"%d" % len(body), b"content-type": b"application/json"}
         if answer.replayed:
             headers |= _raw(REPLAYED)
-        return 201, headers, body
+        return self._status, headers, body
 
 
 class PaymentProtocol(HttpToolsProtocol):
@@ -185,14 +182,14 @@ class PaymentProtocol(HttpToolsProtocol):
         idle = self.cycle is None or self.cycle.response_complete
         if (
             idle
-            and self.url == PATH.encode()
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
+            and may_be_plain(self.url)
         ):
             keep_alive = self.parser.should_keep_alive()
-            self.cycle = self._taken = Taken(self, keep_alive=keep_alive)
+            self.cycle = self._taken = Taken(self, self.url, keep_alive=keep_alive)
         else:
             super().on_headers_complete()
 

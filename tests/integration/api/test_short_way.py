@@ -73,6 +73,37 @@ def test_both_ways_refuse_who_may_not_pay(town: Api, role: str) -> None:
     assert short[0] == 403
 
 
+@pytest.mark.parametrize(
+    ("step", "body"),
+    [
+        ("capture", {}),
+        ("capture", {"amount": 3, "final": False}),
+        ("capture", {"amount": 11}),
+        ("capture", {"amount": 0}),
+        ("void", {}),
+        ("void", {"amount": 3}),
+        ("refunds", {"amount": 3}),
+    ],
+)
+@pytest.mark.parametrize("mode", ["hold", "settle"])
+def test_both_ways_take_the_same_steps(town: Api, mode: str, step: str, body: Any) -> None:
+    answers = []
+    for query in ("", "?dry_run=false"):
+        payment = town.post(SHORT, {**one_posting("alice", "bob", 10), "mode": mode}).json()["id"]
+        path = f"/v1/payments/{payment}/{step}{query}"
+        first, again = (town.post(path, body, key=f"{payment} once") for _ in range(2))
+        assert again.json() | {"request_id": ""} == first.json() | {"request_id": ""}
+        answers.append((told(first), told(again)))
+    assert answers[0] == answers[1]
+
+
+def test_a_step_of_no_payment_is_refused_on_both_ways(town: Api) -> None:
+    path = "/v1/payments/907b348d-01bd-505b-bd56-4dc9fbcdc328/capture"
+    short, long = (told(town.post(path + query, {})) for query in ("", "?dry_run=false"))
+    assert short == long
+    assert short[0] == 404
+
+
 def test_a_key_means_the_same_on_both_ways(town: Api) -> None:
     body = one_posting("alice", "bob", 1)
     first = town.post(SHORT, body, key="once")
