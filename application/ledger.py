@@ -7,10 +7,9 @@ whose store is our recorder (port: application/ports.py) and whose events go in 
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from eventsourcing.application import Application
@@ -27,6 +26,7 @@ from application import accounts, codes, payment_requests, payments
 from application.answers import Answer, Recorded, answer, record_length
 from application.attempts import AttemptLimits, Attempts
 from application.batch import Batch, Decided, Decision, Draft, Known, Together
+from application.cache import Recent, RecentAccounts
 from application.commands import (
     CancelPayment,
     CapturePayment,
@@ -66,28 +66,6 @@ NEAR = 20
 
 
 Key = TypeVar("Key", bound=Hashable)
-Kept = TypeVar("Kept")
-
-
-class Recent(OrderedDict[Key, Kept], Generic[Key, Kept]):
-    """A cache of what was used last. The library's locks, and takes six times as long; this one
-    is the writer's alone."""
-
-    def __init__(self, at_most: int) -> None:
-        super().__init__()
-        self._at_most = at_most
-
-    def find(self, key: Key) -> Kept | None:
-        if key not in self:
-            return None
-        self.move_to_end(key)
-        return self[key]
-
-    def keep(self, key: Key, value: Kept) -> None:
-        self[key] = value
-        self.move_to_end(key)
-        if len(self) > self._at_most:
-            self.popitem(last=False)
 
 
 class OrderedEventStore(EventStore[UUID]):
@@ -172,11 +150,11 @@ class Ledger(Application[UUID]):
         subjects: dict[UUID, Subject | None] = {}
         accounts: dict[str, Account | None] = {}
         while True:
-            wanted = _missing(streams, subjects, self._subjects)
+            wanted = _missing(streams, subjects, self._subjects.find)
             names = _names(commands, subjects.values())
             of_accounts = {
                 account_stream(self.ledger, name): name
-                for name in _missing(names, accounts, self._accounts)
+                for name in _missing(names, accounts, self._accounts.find)
             }
             fetched = self.store.fetch(keys, [*of_accounts], wanted)
             if fetched.end != self._position or fetched.unread:
@@ -234,7 +212,7 @@ class Ledger(Application[UUID]):
         self._position = end
 
     def _empty_caches(self) -> None:
-        self._accounts: Recent[str, Account] = Recent(self._cache_accounts)
+        self._accounts = RecentAccounts(self._cache_accounts)
         self._subjects: Recent[UUID, Subject] = Recent(self._cache_accounts)
         """Those that wait for something: a hold for its capture, a scheduled one for its time."""
 
@@ -318,13 +296,15 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _missing(wanted: Iterable[Key], found: dict[Key, Any], cache: Recent[Key, Any]) -> list[Key]:
-    """Those that are in neither; what is in the cache is found from here on."""
+def _missing(
+    wanted: Iterable[Key], found: dict[Key, Any], cached: Callable[[Key], Any]
+) -> list[Key]:
+    """Those that are in neither; what is cached is found from here on."""
     missing = []
     for key in wanted:
         if key not in found:
-            if cached := cache.find(key):
-                found[key] = cached
+            if one := cached(key):
+                found[key] = one
             else:
                 missing.append(key)
     return missing

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from queue import SimpleQueue
 from threading import Thread
-from typing import Final, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 from eventsourcing.persistence import Mapper, Notification, PersistenceError
@@ -33,7 +34,7 @@ Aggregate = Account | Subject
 _log = logging.getLogger(__name__)
 
 
-class _State(Struct):
+class State(Struct):
     """An account as stored: the members in this order, so that two states compare as bytes."""
 
     account: str
@@ -51,23 +52,29 @@ class _State(Struct):
     opened_at: datetime
 
 
+state_of: Final = attrgetter(*State.__struct_fields__[:-1], "created_on")
+"""The values of an account's members of State."""
 _encoder: Final = Encoder()
-_decoder: Final = Decoder(_State)
+_decoder: Final = Decoder(State)
 
 
-def state_of(account: Account) -> bytes:
+def account_with(stream: UUID, version: int, state: dict[str, Any]) -> Account:
+    """The account that had these members of State."""
+    account = object.__new__(Account)
+    account.__base_init__(stream, version, state.pop("opened_at"))
+    vars(account).update(state)
+    return account
+
+
+def stored_state(account: Account) -> bytes:
     """The account's state as stored."""
-    state = {name: value for name, value in vars(account).items() if not name.startswith("_")}
-    return _encoder.encode(_State(**state, opened_at=account.created_on))
+    return _encoder.encode(State(*state_of(account)))
 
 
 def account_of(snapshot: StoredSnapshot) -> Account:
     """The account as of a snapshot."""
     state = structs.asdict(_decoder.decode(snapshot.state))
-    account = object.__new__(Account)
-    account.__base_init__(snapshot.stream, snapshot.version, state.pop("opened_at"))
-    vars(account).update(state)
-    return account
+    return account_with(snapshot.stream, snapshot.version, state)
 
 
 def replay(aggregate: Aggregate | None, events: Iterable[LedgerEvent]) -> Aggregate | None:
@@ -113,7 +120,7 @@ class Snapshots:
         if account:
             self._store.save_snapshot(
                 StoredSnapshot(
-                    stream, account.version, Account.STATE_VERSION, position, state_of(account)
+                    stream, account.version, Account.STATE_VERSION, position, stored_state(account)
                 )
             )
 
@@ -133,7 +140,9 @@ class Snapshots:
                 return True  # of events that are not there
             position, version = page[-1].id, account.version
         return (
-            account is None or position != snapshot.position or state_of(account) != snapshot.state
+            account is None
+            or position != snapshot.position
+            or stored_state(account) != snapshot.state
         )
 
     def aggregates(

@@ -21,7 +21,7 @@ from application.commands import (
     VoidPayment,
 )
 from application.ledger import Ledger
-from application.snapshots import state_of
+from application.snapshots import stored_state
 from domain.account import Account
 from domain.ids import account_stream
 from domain.refusals import NotFound, NothingDue
@@ -217,7 +217,11 @@ def test_snapshots_with_holds_and_limits_are_what_a_replay_gives(
         assert snapshot is not None
         assert not ledger._snapshots.differs(snapshot)
         (loaded,) = ledger._snapshots.aggregates([snapshot], []).values()
-        assert state_of(cast(Account, loaded)) == state_of(account(ledger, name)) == snapshot.state
+        assert (
+            stored_state(cast(Account, loaded))
+            == stored_state(account(ledger, name))
+            == snapshot.state
+        )
         assert ledger._snapshots.differs(
             snapshot._replace(state=snapshot.state.replace(b"EUR", b"USD"))
         )
