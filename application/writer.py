@@ -25,7 +25,7 @@ from application.ledger import Ledger
 from application.ports import EndMoved, StorageFull, StoreUnavailable
 
 RETRY_PAUSE_S = 0.1
-BULK_SHARE = 100
+BULK_SHARE = 50
 """Payments that came many at a time, in a batch that has others too: some milliseconds of it."""
 
 _log = logging.getLogger(__name__)
