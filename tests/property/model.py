@@ -233,13 +233,8 @@ class Model:
             if want
         )
         # No hold, whatever the payment is that it would have given back.
-        self.payments[key] = {
-            **payment,
-            "state": "refused",
-            "refund_of": of,
-            "expires_at": None,
-            "ended_by_deadline": False,
-        }
+        no_hold = {"expires_at": None, "ended_by_deadline": False}
+        self.payments[key] = {**payment, "state": "refused", "refund_of": of, **no_hold}
         refuse_if(not over or payment["refund_of"] is not None, "payment_not_refundable")
         too_much = any(want > has for want, has in zip(wanted, left, strict=True))
         refuse_if(too_much or not any(wanted), "refund_exceeds_payment")
