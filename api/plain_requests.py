@@ -22,8 +22,8 @@ from application.commands import (
 )
 from domain.money import MAX_AMOUNT_MINOR
 
-PAYMENTS: Final = "/v1/payments"
-
+_PAYMENTS: Final = "/v1/payments"
+_PAYMENTS_PATH: Final = _PAYMENTS.encode()
 _STEP: Final = re.compile(rb"/v1/payments/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/([a-z]+)")
 
 
@@ -72,18 +72,19 @@ class Plain(NamedTuple):
 
 def may_be_plain(path: bytes) -> bool:
     """Whether a POST of that path, with its query, may be plain."""
-    if path == PAYMENTS.encode():
+    if path == _PAYMENTS_PATH:
         return True
     step = _STEP.fullmatch(path)
     return step is not None and step[2] in _STEPS
 
 
 def plain_request(path: bytes, content: bytes, parts: Parts) -> Plain | None:
-    """What a POST asks for; None where it isn't plain, which says nothing about whether it is
-    right."""
-    step = _STEP.fullmatch(path)
-    if step is not None:
-        return _plain_step(path.decode(), UUID(step[1].decode()), _STEPS[step[2]], content)
+    """What a POST to a path that may be plain asks for.
+
+    None where it isn't plain, which says nothing about whether it is right.
+    """
+    if path != _PAYMENTS_PATH:
+        return _plain_step(path, content)
     plain = plain_payment(content)
     if plain is None or plain.key is not None:
         return None
@@ -92,10 +93,13 @@ def plain_request(path: bytes, content: bytes, parts: Parts) -> Plain | None:
     if shown is None and code is not None:
         return None
     command = partial(MakePayment, fingerprint=fingerprint, order=order, shown=shown)
-    return Plain(PAYMENTS, 201, command)
+    return Plain(_PAYMENTS, 201, command)
 
 
-def _plain_step(path: str, payment: UUID, step: _Step, content: bytes) -> Plain | None:
+def _plain_step(path: bytes, content: bytes) -> Plain | None:
+    found = _STEP.fullmatch(path)
+    assert found is not None
+    step = _STEPS[found[2]]
     if not has_no_escapes(content):
         return None
     try:
@@ -107,8 +111,8 @@ def _plain_step(path: str, payment: UUID, step: _Step, content: bytes) -> Plain 
         return None  # a member was there twice
     command = partial(
         step.command,
-        fingerprint=hashlib.sha256(canonical(["POST", path, members])).digest(),
-        payment=payment,
+        fingerprint=hashlib.sha256(canonical(["POST", path.decode(), members])).digest(),
+        payment=UUID(found[1].decode()),
         **{_NAMES.get(name, name): value for name, value in members.items()},
     )
     return Plain(step.route, step.status, command)
