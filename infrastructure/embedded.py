@@ -51,7 +51,6 @@ _INITDB: Final = (
 _SETTINGS: Final = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
     "shared_buffers": "128MB",
     # Fewer checkpoints, so fewer whole pages in the log; bounded by what a laptop can spare.
     "max_wal_size": "2GB",
@@ -78,15 +77,24 @@ _SETTINGS: Final = {
 class EmbeddedPostgres:
     """A PostgreSQL server with its data under `directory`/pg.
 
-    `version` is 18 or 16 (tests use the latter). `state` is where data and binaries go that the
-    server's user could not reach otherwise. Nothing happens before `start`.
+    `version` is 18 or 16 (tests use the latter). `max_connections` counts from the next time
+    that the server begins. `state` is where data and binaries go that the server's user could
+    not reach otherwise. Nothing happens before `start`.
     """
 
-    def __init__(self, directory: Path, *, version: int = 18, state: Path = STATE) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        version: int = 18,
+        max_connections: int = 100,
+        state: Path = STATE,
+    ) -> None:
         self.directory = directory.absolute()
         self.version = version
         self.bin: Path | None = None
         """The folder of `postgres`, `psql`, `pg_basebackup` …; known once started."""
+        self._settings = _SETTINGS | {"max_connections": str(max_connections)}
         self._state = state
         self._user = server_user()
         self._dsn: str | None = None
@@ -227,7 +235,9 @@ class EmbeddedPostgres:
         for left in sockets.glob(".s.PGSQL.*"):
             left.unlink()
         server: list[str | Path] = [self.bin / "postgres", "-D", self.data.resolve(), "-k", sockets]
-        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = [
+            part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")
+        ]
         with (self.directory / "pg.start.log").open("w") as log:
             begun = run(
                 ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh", *server, *options],
