@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from threading import Event
 
-from api.composition.feeds import chosen_feed
+from api.composition.feeds import chosen_feeds
 from infrastructure.settings import Settings
 from projections.rebuild import Filled, Rebuilt, rebuild
 from projections.registry import PROJECTIONS
@@ -15,7 +15,7 @@ def run_workers(settings: Settings, names: Sequence[str], *, dsn: str, stop: Eve
     run_projections(
         [PROJECTIONS[name] for name in names],
         dsn=dsn,
-        open_feed=lambda: chosen_feed(settings, dsn),
+        open_feed=chosen_feeds(settings, dsn, several=len(names) > 1),
         stop=stop,
     )
 
@@ -32,7 +32,7 @@ def rebuild_read_model(
     return rebuild(
         PROJECTIONS[name],
         dsn=dsn,
-        open_feed=lambda: chosen_feed(settings, dsn),
+        open_feed=chosen_feeds(settings, dsn),
         stop=stop,
         progress=progress,
     )

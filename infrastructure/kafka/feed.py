@@ -1,7 +1,8 @@
 """The topic as a feed of twelve partitions; the progress topic says how far the whole of it is.
 
 Who follows closely is given all there is up to one progress at a time: its partitions stand at one
-mark after each batch. Who is far behind is given what comes first.
+mark after each batch. Who is far behind is given what comes first. What several read models of a
+process follow closely is read once for all of them (shared_topic.py).
 """
 
 from __future__ import annotations
@@ -10,18 +11,17 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
-from typing import Any, Final
+from typing import Final
 
 from kafka import KafkaConsumer, TopicPartition
 
 from infrastructure.kafka.clients import KafkaClients, away
-from infrastructure.kafka.progress import last_progress, newest_progress
+from infrastructure.kafka.progress import last_progress
 from infrastructure.kafka.records import position_of, received
+from infrastructure.kafka.shared_topic import POLL, Item, News, Reader, SharedTopic, news
 from infrastructure.kafka.topics import PARTITIONS, Topics
 from projections.feed import START, FeedAway, Mark, Progress, Record, UnreadableRecord
 
-POLL: Final = 5_000
-"""Records taken from the client at once."""
 _LOOK_MS: Final = 50
 _KEPT: Final = 256
 """Progress records kept while their events are awaited: with a newer one the wait is longer."""
@@ -33,7 +33,15 @@ class KafkaFeed:
     name = "kafka"
     partitions = PARTITIONS
 
-    def __init__(self, clients: KafkaClients, topics: Topics, ledger: str) -> None:
+    def __init__(
+        self,
+        clients: KafkaClients,
+        topics: Topics,
+        ledger: str,
+        *,
+        shared: SharedTopic | None = None,
+    ) -> None:
+        """`shared` is for one of several feeds of a process."""
         self._clients = clients
         self._topics = topics
         self._ledger = ledger
@@ -41,11 +49,14 @@ class KafkaFeed:
         self.progress: Progress | None = None
         self._seen: deque[Progress] = deque(maxlen=_KEPT)
         """In order: those whose events are awaited, after the newest that had all of them."""
+        self._shared = shared
+        self._reader: Reader | None = None
+        """Of what is shared, once it is close to it; it is read from there without `_following`."""
         self._following: KafkaConsumer | None = None
         self._looking: KafkaConsumer | None = None
         self._at: dict[int, int] = {}
         """By partition: nothing after this position has been taken from the client and lost."""
-        self._buffered: dict[int, list[Any]] = {}
+        self._buffered: dict[int, list[Item]] = {}
 
     def leave_out(self, events: UnionType) -> None:
         """Brings them all the same: what costs is the client's work for a message."""
@@ -90,33 +101,43 @@ class KafkaFeed:
 
     def wait(self, timeout_s: float) -> None:
         with away():
-            if self._following is None:
+            if self._following is None and self._reader is None:
                 self._follow({})
                 return  # what came before has been missed, or is read next
-            self._poll(round(timeout_s * 1000))
+            self._poll(timeout_s)
 
     def close(self) -> None:
+        self._leave()
         for consumer in (self._following, self._looking):
             if consumer is not None:
                 consumer.close(autocommit=False, timeout_ms=1000)
         self._following = self._looking = None
 
     def _follow(self, after: Mapping[int, Mark]) -> None:
-        """Has the consumer at, or before, the marks of these partitions, and of no others."""
-        if self._following is None:
+        """Is at, or before, the marks of these partitions, and of no others."""
+        others = after.keys() != self._at.keys()
+        if self._reader is not None and (others or self._lost(after)):
+            self._leave()
+        if self._following is None and self._reader is None:
             self._following = self._clients.consumer()
-            self._seen.append(self.end())
-        consumer = self._following
-        if after.keys() != self._at.keys() or not consumer.assignment():
-            consumer.assign([self._progress_partition, *map(self._partition, after)])
+            if not self._seen:
+                self._seen.append(self.end())
+            others = True
+        if self._following is None:
+            return
+        if others or not self._following.assignment():
+            self._following.assign([self._progress_partition, *map(self._partition, after)])
             self._seek_progress()
             self._at = {}
             self._buffered = {}
-        lost = [
+        if lost := self._lost(after):
+            self._seek({each: after[each] for each in lost})
+
+    def _lost(self, after: Mapping[int, Mark]) -> Sequence[int]:
+        """Partitions of which something after their mark has been taken already."""
+        return [
             each for each, mark in after.items() if self._at.get(each, _NOWHERE) > mark.position
         ]
-        if lost:
-            self._seek({each: after[each] for each in lost})
 
     def _seek(self, marks: Mapping[int, Mark]) -> None:
         consumer = self._following
@@ -133,15 +154,45 @@ class KafkaFeed:
         end = self._following.end_offsets([where])[where]
         self._following.seek(where, max(0, end - 2))
 
-    def _poll(self, timeout_ms: int) -> None:
-        assert self._following is not None
-        for where, messages in self._following.poll(timeout_ms, max_records=POLL).items():
-            if where == self._progress_partition:
-                newest = newest_progress(messages, self._ledger)
-                if newest and newest.mark.position > self._seen[-1].mark.position:
-                    self._seen.append(newest)
-            else:
-                self._buffered.setdefault(where.partition, []).extend(messages)
+    def _poll(self, timeout_s: float) -> None:
+        if self._following is None:
+            assert self._reader is not None
+            given = self._reader.take(timeout_s)
+            while given:
+                self._keep(given)
+                given = self._reader.take(0)
+            if given is None:
+                self._leave()  # the next read begins anew, with a consumer of its own
+            return
+        messages = self._following.poll(round(timeout_s * 1000), max_records=POLL)
+        self._keep(news(messages, self._topics, self._ledger))
+        if self._shared is not None:
+            self._join(self._shared, self._following)
+
+    def _join(self, shared: SharedTopic, following: KafkaConsumer) -> None:
+        """Once all there is has been read, and then what came until the reader is there."""
+        if self._reader is None and self._at and self._has_all(self._seen[-1], self._at):
+            self._reader = shared.join(self._at)
+        if self._reader is not None and all(
+            following.position(where) >= start for where, start in self._reader.starts.items()
+        ):
+            following.close(autocommit=False, timeout_ms=1000)
+            self._following = None
+
+    def _leave(self) -> None:
+        if self._reader is not None and self._shared is not None:
+            self._shared.leave(self._reader)
+        self._reader = None
+
+    def _keep(self, given: News) -> None:
+        """Until it is read; what is there already may come again."""
+        for partition, items in given.records.items():
+            taken = self._taken(partition)
+            if new := [item for item in items if item.position > taken]:
+                self._buffered.setdefault(partition, []).extend(new)
+        newest = given.progress
+        if newest and newest.mark.position > self._seen[-1].mark.position:
+            self._seen.append(newest)
 
     def _has_all(self, progress: Progress, partitions: Iterable[int]) -> bool:
         """Whether every record up to it has been taken from the client."""
@@ -149,25 +200,24 @@ class KafkaFeed:
 
     def _taken(self, partition: int) -> int:
         buffered = self._buffered.get(partition)
-        return position_of(buffered[-1]) if buffered else self._at.get(partition, 0)
+        return buffered[-1].position if buffered else self._at.get(partition, 0)
 
     def _take(self, after: Mapping[int, Mark], progress: Progress, limit: int) -> Sequence[Record]:
         records: list[Record] = []
         for partition in list(self._buffered):
-            messages = self._buffered.pop(partition)
-            try:
-                for index, message in enumerate(messages):
-                    position = position_of(message)
-                    if position > progress.mark.position or len(records) == limit:
-                        self._buffered[partition] = messages[index:]
-                        break
-                    if position > after[partition].position:
-                        records.append(received(message, self._ledger))
-                    self._at[partition] = position
-            except UnreadableRecord:
-                self._at = {}  # it comes again with the next read
-                if not records or records[-1].partition != partition:
-                    raise
+            items = self._buffered.pop(partition)
+            for index, item in enumerate(items):
+                if item.position > progress.mark.position or len(records) == limit:
+                    self._buffered[partition] = items[index:]
+                    break
+                if isinstance(item, UnreadableRecord):
+                    self._at = {}  # it comes again with the next read
+                    if not records or records[-1].partition != partition:
+                        raise UnreadableRecord(item.position, item.reason, partition)
+                    break
+                if item.position > after[partition].position:
+                    records.append(item)
+                self._at[partition] = item.position
             if len(records) == limit:
                 break  # the others are the first ones of the next read
         records.sort(key=_position)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from threading import Timer
 from typing import Any
 
 import pytest
+from kafka import KafkaConsumer
+from kafka.errors import KafkaConnectionError
 
-from api.composition.kafka_feed import kafka_feed
+from api.composition.kafka_feed import kafka_feeds
 from application.history import NO_COMMAND, NO_FINGERPRINT
 from domain.events import AccountOpened, CommandDecided, LedgerEvent, PaymentDecided
+from infrastructure.kafka import shared_topic
 from infrastructure.kafka.feed import KafkaFeed
-from projections.feed import START, EventFeed, Mark, Progress, Record
+from infrastructure.settings import Settings
+from projections.feed import START, EventFeed, FeedAway, Mark, Progress, Record
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_kafka import SharedBroker
 from tests.fixtures.fix_mirror import mirroring
@@ -176,19 +180,32 @@ class TestStoreFeed(EventFeedContract):
         assert max(mark.position for mark in marks.values()) == history.end
 
 
-@pytest.mark.slow
-class TestKafkaFeed(EventFeedContract):
+class _OfKafka(EventFeedContract):
     @pytest.fixture
     def store(self, kafka_store: Store) -> Store:
         return kafka_store
 
     @pytest.fixture
-    def feed(self, store: Store, kafka: SharedBroker) -> Iterator[EventFeed]:
-        """Of what a mirror brings there meanwhile."""
-        with (
-            mirroring(store, kafka.bootstrap) as settings,
-            closing(kafka_feed(settings)) as feed,
-        ):
+    def mirrored(self, store: Store, kafka: SharedBroker) -> Iterator[Settings]:
+        """A mirror brings there meanwhile what the store has."""
+        with mirroring(store, kafka.bootstrap) as settings:
+            yield settings
+
+    def as_fed(self, event: LedgerEvent) -> LedgerEvent:
+        """Records don't tell what only a command's answer needs."""
+        changes: dict[str, Any] = {}
+        if hasattr(event, "fingerprint"):
+            changes["fingerprint"] = NO_FINGERPRINT
+        if isinstance(event, AccountOpened):
+            changes["command"] = NO_COMMAND
+        return dataclasses.replace(event, **changes)
+
+
+@pytest.mark.slow
+class TestKafkaFeed(_OfKafka):
+    @pytest.fixture
+    def feed(self, mirrored: Settings) -> Iterator[EventFeed]:
+        with closing(kafka_feeds(mirrored, several=False)()) as feed:
             yield feed
 
     def test_who_follows_closely_has_all_partitions_at_one_mark_after_each_batch(
@@ -217,14 +234,126 @@ class TestKafkaFeed(EventFeedContract):
                 assert not feed.read(marks, 1000)
             consumer.resume(feed._partition(slow))
 
-    def as_fed(self, event: LedgerEvent) -> LedgerEvent:
-        """Records don't tell what only a command's answer needs."""
-        changes: dict[str, Any] = {}
-        if hasattr(event, "fingerprint"):
-            changes["fingerprint"] = NO_FINGERPRINT
-        if isinstance(event, AccountOpened):
-            changes["command"] = NO_COMMAND
-        return dataclasses.replace(event, **changes)
+
+@pytest.mark.slow
+class TestSeveralKafkaFeeds(_OfKafka):
+    """Of one process: what they follow closely is read once for all of them."""
+
+    @pytest.fixture
+    def several(self, mirrored: Settings) -> Iterator[Sequence[KafkaFeed]]:
+        opened = kafka_feeds(mirrored, several=True)
+        with closing(opened()) as one, closing(opened()) as other:
+            assert isinstance(one, KafkaFeed)
+            assert isinstance(other, KafkaFeed)
+            yield one, other
+
+    @pytest.fixture
+    def feed(self, several: Sequence[KafkaFeed]) -> EventFeed:
+        return several[0]
+
+    @pytest.fixture
+    def reads_on(
+        self, several: Sequence[KafkaFeed], store: Store
+    ) -> Callable[[KafkaFeed, int], None]:
+        """Makes so many payments, and has a feed bring all of them and nothing else; it began
+        with the history's first event."""
+        history = busy(store, 5)
+        history.store(store.app_dsn)
+        marks = {id(each): start(each) for each in several}
+
+        def read_on(feed: KafkaFeed, payments: int) -> None:
+            for _ in range(payments):
+                history.pay(("alice", "bob", 1))
+            history.store(store.app_dsn)
+            after = marks[id(feed)]
+            first = max(mark.position for mark in after.values())
+            records = _all(feed, history, 1000, after)
+            assert [each.position for each in records] == list(range(first + 1, history.end + 1))
+            marks[id(feed)] |= {record.partition: record.mark for record in records}
+
+        return read_on
+
+    def test_who_is_close_needs_no_consumer_of_its_own(
+        self, several: Sequence[KafkaFeed], reads_on: Callable[[KafkaFeed, int], None]
+    ) -> None:
+        for payments in (0, 1, 200, 3):
+            for feed in several:
+                reads_on(feed, payments)
+                comes_close(feed)
+        reads_on(several[0], 20)
+        assert [feed._following for feed in several] == [None, None]
+
+    def test_who_takes_nothing_for_long_begins_anew_and_misses_nothing(
+        self,
+        several: Sequence[KafkaFeed],
+        reads_on: Callable[[KafkaFeed, int], None],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(shared_topic, "BEHIND", 100)
+        one, slow = several
+        for feed in several:
+            reads_on(feed, 0)
+            comes_close(feed)
+        given_up, others = slow._reader, one._reader
+        assert given_up is not None
+        for _ in range(10):
+            reads_on(one, 10)
+        assert given_up.waiting > 100
+        reads_on(slow, 1)
+        assert slow._reader is not given_up
+        assert one._reader is others
+
+    def test_each_has_its_own_partitions(self, several: Sequence[KafkaFeed], store: Store) -> None:
+        history = busy(store, 5)
+        history.store(store.app_dsn)
+        until(lambda: several[0].end().mark.position == history.end)
+        shares: list[dict[int, Mark]] = []
+        for feed, partitions in zip(several, (range(5), range(3, 12)), strict=True):
+            marks = dict.fromkeys(partitions, START)
+            shares.append(marks)
+            assert feed.read(marks, 1000) or read(feed, marks, 1000)
+        for feed in several:
+            comes_close(feed)
+        for _ in range(3):
+            for number in range(20):
+                history.open(f"account {history.end} {number}")
+            history.store(store.app_dsn)
+            until(lambda: several[0].end().mark.position == history.end)
+            for feed, marks in zip(several, shares, strict=True):
+                last = feed.end().last
+                while any(marks[each].position < last[each] for each in marks):
+                    batch = read(feed, marks, 1000)
+                    assert batch, "the feed ends early"
+                    for record in batch:
+                        assert record.prevposition <= marks[record.partition].position
+                        marks[record.partition] = record.mark
+
+    def test_what_breaks_where_it_is_read_is_told_to_all_and_begun_anew(
+        self,
+        several: Sequence[KafkaFeed],
+        reads_on: Callable[[KafkaFeed, int], None],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        for feed in several:
+            reads_on(feed, 0)
+            comes_close(feed)
+        with monkeypatch.context() as broken:
+            broken.setattr(KafkaConsumer, "poll", _broken)
+            for feed in several:
+                with pytest.raises(FeedAway, match="KafkaConnectionError"):
+                    until(lambda feed=feed: feed.wait(0.1))
+        for feed in several:
+            feed.close()
+            reads_on(feed, 3)
+
+
+def comes_close(feed: KafkaFeed) -> None:
+    """To where it reads along with the others."""
+    until(lambda: feed.wait(0.1) or feed._following is None)
+
+
+def _broken(*_: object, **__: object) -> None:
+    raise KafkaConnectionError("the line is cut")
 
 
 def busy(store: Store, payments: int) -> History:

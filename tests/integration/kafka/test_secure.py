@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaError
 
-from api.composition.kafka_feed import kafka_feed
+from api.composition.kafka_feed import kafka_feeds
 from infrastructure.kafka.clients import KafkaClients
 from infrastructure.settings import Settings
 from projections.feed import START
@@ -28,7 +28,7 @@ def test_events_go_over_tls_with_a_password(
     bootstrap = secure_broker.pop("kafka_bootstrap")
     with (
         mirroring(kafka_store, bootstrap, **secure_broker) as settings,
-        closing(kafka_feed(settings)) as feed,
+        closing(kafka_feeds(settings, several=False)()) as feed,
     ):
         until(lambda: feed.end().mark.position == history.end)
         marks = dict.fromkeys(range(feed.partitions), START)

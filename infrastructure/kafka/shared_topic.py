@@ -1,0 +1,206 @@
+"""The topic, read once for all read models of a process that follow it closely.
+
+Most of what a record costs a worker is the client's work to fetch it and take it apart. A thread
+of its own does that for all of them; who joins is given everything from some offsets on, and has
+read up to them by then with a consumer of its own (feed.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+from typing import Any, Final, NamedTuple
+
+from kafka import KafkaConsumer, TopicPartition
+
+from infrastructure.kafka.clients import KafkaClients, away
+from infrastructure.kafka.progress import newest_progress
+from infrastructure.kafka.records import received
+from infrastructure.kafka.topics import Topics
+from projections.feed import FeedAway, Progress, Record, UnreadableRecord
+
+POLL: Final = 5_000
+"""Records taken from the client at once."""
+BEHIND: Final = 10_000
+"""Records that wait for one reader: who has more of them reads on by itself."""
+_LOOK_MS: Final = 200
+"""Longest wait for news: how long who joins waits at most."""
+
+Item = Record | UnreadableRecord
+
+
+class News(NamedTuple):
+    """What one look at the topic brought."""
+
+    records: Mapping[int, Sequence[Item]]
+    """By partition, in order."""
+    progress: Progress | None
+    """The newest, if there was any."""
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.progress)
+
+
+NOTHING: Final = News({}, None)
+
+
+def news(messages: Mapping[TopicPartition, Sequence[Any]], topics: Topics, ledger: str) -> News:
+    """What a consumer's messages say."""
+    records: dict[int, Sequence[Item]] = {}
+    progress = None
+    for where, of_it in messages.items():
+        if where.topic == topics.progress:
+            progress = newest_progress(of_it, ledger)
+        else:
+            records[where.partition] = [_item(message, ledger) for message in of_it]
+    return News(records, progress)
+
+
+def _item(message: Any, ledger: str) -> Item:
+    try:
+        return received(message, ledger)
+    except UnreadableRecord as bad:
+        return bad
+
+
+class Reader:
+    """One who reads along. Made by SharedTopic.join; `take` is for one thread."""
+
+    def __init__(self, partitions: Iterable[int]) -> None:
+        self.partitions = frozenset(partitions)
+        self.starts: Mapping[TopicPartition, int] = {}
+        """By partition, that of the progress too: the offset from which on it is given all."""
+        self.admitted = Event()
+        self.error: Exception | None = None
+        self._news: SimpleQueue[News | None] = SimpleQueue()
+        self._given = self._taken = 0
+        """Records: the one is counted by the thread that gives, the other by the one that takes."""
+
+    @property
+    def waiting(self) -> int:
+        """Records given and not taken."""
+        return self._given - self._taken
+
+    def give(self, found: News) -> None:
+        own = {each: found.records[each] for each in self.partitions & found.records.keys()}
+        if own or found.progress:
+            self._given += _count(own)
+            self._news.put(News(own, found.progress))
+
+    def end(self, error: Exception | None = None) -> None:
+        """Nothing more is given."""
+        self.error = error
+        self._news.put(None)
+        self.admitted.set()
+
+    def take(self, timeout_s: float) -> News | None:
+        """What was given next, NOTHING after that time; None where no more is given, because too
+        much waited. Raises FeedAway, and what nobody expects."""
+        try:
+            found = self._news.get(timeout=timeout_s) if timeout_s else self._news.get_nowait()
+        except Empty:
+            return NOTHING
+        if found is None:
+            self.check()
+        else:
+            self._taken += _count(found.records)
+        return found
+
+    def check(self) -> None:
+        """Raises what ended it, if anything did."""
+        if self.error is not None:
+            with away():
+                raise self.error
+
+
+class SharedTopic:
+    """Threads may join and leave as they like; it reads while anybody is there."""
+
+    def __init__(self, clients: KafkaClients, topics: Topics, ledger: str) -> None:
+        self._clients = clients
+        self._topics = topics
+        self._ledger = ledger
+        self._progress = TopicPartition(topics.progress, 0)
+        self._lock = Lock()
+        self._readers: list[Reader] = []
+        self._running = False
+
+    def join(self, partitions: Iterable[int]) -> Reader:
+        """Reads these partitions from about the end on. Raises FeedAway."""
+        reader = Reader(partitions)
+        with self._lock:
+            self._readers.append(reader)
+            if not self._running:
+                self._running = True
+                Thread(target=self._run, name="shared-topic", daemon=True).start()
+        if not reader.admitted.wait(self._clients.timeout_s):
+            self.leave(reader)
+            raise FeedAway("the topic's end was not found in time")
+        reader.check()
+        return reader
+
+    def leave(self, reader: Reader) -> None:
+        with self._lock:
+            if reader in self._readers:
+                self._readers.remove(reader)
+
+    def _run(self) -> None:
+        try:
+            consumer = self._clients.consumer()
+            try:
+                while readers := self._admitted(consumer):
+                    self._give(consumer.poll(_LOOK_MS, max_records=POLL), readers)
+            finally:
+                consumer.close(autocommit=False, timeout_ms=1000)
+        except Exception as error:  # noqa: BLE001 (raised where the readers are)
+            with self._lock:
+                ended, self._readers = self._readers, []
+                self._running = False
+            for reader in ended:
+                reader.end(error)
+
+    def _admitted(self, consumer: KafkaConsumer) -> Sequence[Reader]:
+        """Those who read along from here on. With none left it ends."""
+        with self._lock:
+            readers = list(self._readers)
+            if not readers:
+                self._running = False
+                return readers
+        events = {each for reader in readers for each in reader.partitions}
+        self._look_at(consumer, {self._progress, *map(self._events, events)})
+        for reader in readers:
+            if not reader.admitted.is_set():
+                wanted = [self._progress, *map(self._events, reader.partitions)]
+                reader.starts = {where: consumer.position(where) for where in wanted}
+                reader.admitted.set()
+        return readers
+
+    def _look_at(self, consumer: KafkaConsumer, wanted: Set[TopicPartition]) -> None:
+        """At these partitions and no others: those that are new from their end on."""
+        before = consumer.assignment()
+        if before == wanted:
+            return
+        kept = {where: consumer.position(where) for where in before & wanted}
+        consumer.assign(list(wanted))
+        for where, offset in (consumer.end_offsets(list(wanted)) | kept).items():
+            consumer.seek(where, offset)
+
+    def _give(
+        self, messages: Mapping[TopicPartition, Sequence[Any]], readers: Sequence[Reader]
+    ) -> None:
+        if not messages:
+            return
+        found = news(messages, self._topics, self._ledger)
+        for reader in readers:
+            reader.give(found)
+            if reader.waiting > BEHIND:
+                self.leave(reader)
+                reader.end()
+
+    def _events(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topics.events, partition)
+
+
+def _count(records: Mapping[int, Sequence[Item]]) -> int:
+    return sum(map(len, records.values()))
