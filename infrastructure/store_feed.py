@@ -57,6 +57,7 @@ class StoreFeed:
     name = "store"
     partitions = 1
     progress: Progress | None = None
+    paced = False
 
     def __init__(self, dsn: str, mapper: EventMapper, *, connect_timeout_s: int = 5) -> None:
         self._dsn = dsn

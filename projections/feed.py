@@ -82,6 +82,8 @@ class EventFeed(Protocol):
     progress: Progress | None
     """How far the whole is, as far as it has been read; the store's feed tells how far it has
     looked."""
+    paced: bool
+    """Whether what it brings comes in batches already, at a pace of its own."""
 
     def leave_out(self, events: UnionType) -> None:
         """To be called before the first read: the reader has no use for these types of events.

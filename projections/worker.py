@@ -163,7 +163,7 @@ class Worker:
                 limit = CATCH_UP_BATCH
                 continue
             limit = BATCH
-            if new:
+            if new and not feed.paced:
                 # Under load this makes one transaction of what would be several small ones.
                 self._stop.wait(min(max(PACE_S[0], new / PACE_RECORDS), PACE_S[1]))
             feed.wait(WAIT_S)

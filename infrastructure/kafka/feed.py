@@ -32,6 +32,7 @@ class KafkaFeed:
 
     name = "kafka"
     partitions = PARTITIONS
+    paced = True  # by the mirror's transactions
 
     def __init__(
         self,
