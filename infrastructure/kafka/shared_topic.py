@@ -8,11 +8,13 @@ read up to them by then with a consumer of its own (feed.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any, Final, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from infrastructure.kafka.clients import KafkaClients, away
 from infrastructure.kafka.progress import newest_progress
@@ -152,7 +154,8 @@ class SharedTopic:
                 while readers := self._admitted(consumer):
                     self._give(consumer.poll(_LOOK_MS, max_records=POLL), readers)
             finally:
-                consumer.close(autocommit=False, timeout_ms=1000)
+                with suppress(KafkaError):  # nobody is there any more, or another thread is
+                    consumer.close(autocommit=False, timeout_ms=1000)
         except Exception as error:  # noqa: BLE001 (raised where the readers are)
             with self._lock:
                 ended, self._readers = self._readers, []

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from threading import Timer
+from threading import Timer, current_thread
 from typing import Any
 
 import pytest
@@ -304,7 +304,7 @@ class TestSeveralKafkaFeeds(_OfKafka):
         assert one._reader is others
 
     def test_each_has_its_own_partitions(self, several: Sequence[KafkaFeed], store: Store) -> None:
-        history = busy(store, 5)
+        history = busy(store, 60)
         history.store(store.app_dsn)
         until(lambda: several[0].end().mark.position == history.end)
         shares: list[dict[int, Mark]] = []
@@ -338,7 +338,7 @@ class TestSeveralKafkaFeeds(_OfKafka):
             reads_on(feed, 0)
             comes_close(feed)
         with monkeypatch.context() as broken:
-            broken.setattr(KafkaConsumer, "poll", _broken)
+            broken.setattr(KafkaConsumer, "poll", _broken_where_it_is_shared)
             for feed in several:
                 with pytest.raises(FeedAway, match="KafkaConnectionError"):
                     until(lambda feed=feed: feed.wait(0.1))
@@ -352,8 +352,13 @@ def comes_close(feed: KafkaFeed) -> None:
     until(lambda: feed.wait(0.1) or feed._following is None)
 
 
-def _broken(*_: object, **__: object) -> None:
-    raise KafkaConnectionError("the line is cut")
+_poll = KafkaConsumer.poll
+
+
+def _broken_where_it_is_shared(consumer: KafkaConsumer, *args: Any, **options: Any) -> Any:
+    if current_thread().name == "shared-topic":
+        raise KafkaConnectionError("the line is cut")
+    return _poll(consumer, *args, **options)
 
 
 def busy(store: Store, payments: int) -> History:
