@@ -5,7 +5,7 @@ WORKDIR /src
 RUN python -m venv /opt/tallystick
 # First the locked packages, each held to its hash: this layer lasts until the lock changes.
 COPY requirements.lock ./
-RUN /opt/tallystick/bin/pip install --require-hashes --only-binary :all: -r requirements.lock
+RUN /opt/tallystick/bin/pip install --no-deps --require-hashes --only-binary :all: -r requirements.lock
 # Then ourselves, with nothing fetched for it.
 COPY pyproject.toml README.md LICENSE ./
 COPY api/ api/

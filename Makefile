@@ -14,7 +14,9 @@ RESULTS ?= bench.json
 BIN := $(VENV)/bin
 RUN := $(VENV)/installed
 DEV := $(VENV)/installed-dev
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A lock is complete: what it names is installed, and nothing is looked for beyond it. Left to resolve
+# them, an older pip takes the newest release of what another package asks for with an extra.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 COVERED := tests/unit tests/golden
 FAST := $(COVERED) tests/docs/test_reference.py
 PYTEST := $(BIN)/python -m pytest
@@ -82,7 +84,7 @@ $(BIN)/python:
 $(RUN): requirements.lock pyproject.toml | $(BIN)/python
 	@echo "installing what requirements.lock names into $(VENV) …" >&2
 	@$(INSTALL) --require-hashes -r requirements.lock
-	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(INSTALL) --no-build-isolation -e .
 	@touch $@
 
 $(DEV): requirements-dev.lock $(RUN)

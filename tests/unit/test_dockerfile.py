@@ -38,7 +38,14 @@ def test_the_image_has_a_python_that_the_project_takes() -> None:
 def test_the_image_installs_what_the_lock_names_and_fetches_nothing_else() -> None:
     installs = [rest for name, rest in instructions() if name == "RUN" and "pip install" in rest]
     locked, ourselves = (shlex.split(install)[2:] for install in installs)
-    assert locked == ["--require-hashes", "--only-binary", ":all:", "-r", "requirements.lock"]
+    assert locked == [
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "-r",
+        "requirements.lock",
+    ]
     assert ourselves == ["--no-deps", "--no-build-isolation", "."]
     fetching = r"apt|curl|wget|https?:|^ADD|--index|pip (?!install)"
     assert not [rest for _, rest in instructions() if re.search(fetching, rest)]
