@@ -40,7 +40,7 @@ class Twice:
     def __init__(self, feed: EventFeed, chance: random.Random) -> None:
         self._feed = feed
         self._chance = chance
-        self.name, self.partitions = feed.name, feed.partitions
+        self.name, self.partitions, self.paced = feed.name, feed.partitions, feed.paced
 
     @property
     def progress(self) -> Progress | None:
