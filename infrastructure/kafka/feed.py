@@ -18,7 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 from infrastructure.kafka.clients import KafkaClients, away
 from infrastructure.kafka.progress import last_progress
 from infrastructure.kafka.records import position_of, received
-from infrastructure.kafka.shared_topic import POLL, Item, News, Reader, SharedTopic, news
+from infrastructure.kafka.shared_topic import POLL, Follower, Item, News, SharedTopic, news
 from infrastructure.kafka.topics import PARTITIONS, Topics
 from projections.feed import START, FeedAway, Mark, Progress, Record, UnreadableRecord
 
@@ -51,7 +51,7 @@ class KafkaFeed:
         self._seen: deque[Progress] = deque(maxlen=_KEPT)
         """In order: those whose events are awaited, after the newest that had all of them."""
         self._shared = shared
-        self._reader: Reader | None = None
+        self._follower: Follower | None = None
         """Of what is shared, once it is close to it; it is read from there without `_following`."""
         self._following: KafkaConsumer | None = None
         self._looking: KafkaConsumer | None = None
@@ -102,7 +102,7 @@ class KafkaFeed:
 
     def wait(self, timeout_s: float) -> None:
         with away():
-            if self._following is None and self._reader is None:
+            if self._following is None and self._follower is None:
                 self._follow({})
                 return  # what came before has been missed, or is read next
             self._poll(timeout_s)
@@ -117,9 +117,9 @@ class KafkaFeed:
     def _follow(self, after: Mapping[int, Mark]) -> None:
         """Is at, or before, the marks of these partitions, and of no others."""
         others = after.keys() != self._at.keys()
-        if self._reader is not None and (others or self._lost(after)):
+        if self._follower is not None and (others or self._lost(after)):
             self._leave()
-        if self._following is None and self._reader is None:
+        if self._following is None and self._follower is None:
             self._following = self._clients.consumer()
             if not self._seen:
                 self._seen.append(self.end())
@@ -157,11 +157,11 @@ class KafkaFeed:
 
     def _poll(self, timeout_s: float) -> None:
         if self._following is None:
-            assert self._reader is not None
-            given = self._reader.take(timeout_s)
+            assert self._follower is not None
+            given = self._follower.take(timeout_s)
             while given:
                 self._keep(given)
-                given = self._reader.take(0)
+                given = self._follower.take(0)
             if given is None:
                 self._leave()  # the next read begins anew, with a consumer of its own
             return
@@ -172,18 +172,18 @@ class KafkaFeed:
 
     def _join(self, shared: SharedTopic, following: KafkaConsumer) -> None:
         """Once all there is has been read, and then what came until the reader is there."""
-        if self._reader is None and self._at and self._has_all(self._seen[-1], self._at):
-            self._reader = shared.join(self._at)
-        if self._reader is not None and all(
-            following.position(where) >= start for where, start in self._reader.starts.items()
+        if self._follower is None and self._at and self._has_all(self._seen[-1], self._at):
+            self._follower = shared.join(self._at)
+        if self._follower is not None and all(
+            following.position(where) >= start for where, start in self._follower.starts.items()
         ):
             following.close(autocommit=False, timeout_ms=1000)
             self._following = None
 
     def _leave(self) -> None:
-        if self._reader is not None and self._shared is not None:
-            self._shared.leave(self._reader)
-        self._reader = None
+        if self._follower is not None and self._shared is not None:
+            self._shared.leave(self._follower)
+        self._follower = None
 
     def _keep(self, given: News) -> None:
         """Until it is read; what is there already may come again."""
@@ -214,6 +214,7 @@ class KafkaFeed:
                 if isinstance(item, UnreadableRecord):
                     self._at = {}  # it comes again with the next read
                     if not records or records[-1].partition != partition:
+                        # One of its own: other threads may have the item too.
                         raise UnreadableRecord(item.position, item.reason, partition)
                     break
                 if item.position > after[partition].position:

@@ -25,7 +25,7 @@ from projections.feed import FeedAway, Progress, Record, UnreadableRecord
 POLL: Final = 5_000
 """Records taken from the client at once."""
 BEHIND: Final = 10_000
-"""Records that wait for one reader: who has more of them reads on by itself."""
+"""Records that wait for one follower: who has more of them reads on by itself."""
 _LOOK_MS: Final = 200
 """Longest wait for news: how long who joins waits at most."""
 
@@ -66,7 +66,7 @@ def _item(message: Any, ledger: str) -> Item:
         return bad
 
 
-class Reader:
+class Follower:
     """One who reads along. Made by SharedTopic.join; `take` is for one thread."""
 
     def __init__(self, partitions: Iterable[int]) -> None:
@@ -77,18 +77,20 @@ class Reader:
         self.error: Exception | None = None
         self._news: SimpleQueue[News | None] = SimpleQueue()
         self._given = self._taken = 0
-        """Records: the one is counted by the thread that gives, the other by the one that takes."""
+        """Records, and a progress as one: the first is counted by the thread that gives, the other
+        by the one that takes."""
 
     @property
     def waiting(self) -> int:
-        """Records given and not taken."""
+        """What was given and not taken, in records."""
         return self._given - self._taken
 
     def give(self, found: News) -> None:
         own = {each: found.records[each] for each in self.partitions & found.records.keys()}
         if own or found.progress:
-            self._given += _count(own)
-            self._news.put(News(own, found.progress))
+            given = News(own, found.progress)
+            self._given += _count(given)
+            self._news.put(given)
 
     def end(self, error: Exception | None = None) -> None:
         """Nothing more is given."""
@@ -106,7 +108,7 @@ class Reader:
         if found is None:
             self.check()
         else:
-            self._taken += _count(found.records)
+            self._taken += _count(found)
         return found
 
     def check(self) -> None:
@@ -125,59 +127,59 @@ class SharedTopic:
         self._ledger = ledger
         self._progress = TopicPartition(topics.progress, 0)
         self._lock = Lock()
-        self._readers: list[Reader] = []
+        self._followers: list[Follower] = []
         self._running = False
 
-    def join(self, partitions: Iterable[int]) -> Reader:
+    def join(self, partitions: Iterable[int]) -> Follower:
         """Reads these partitions from about the end on. Raises FeedAway."""
-        reader = Reader(partitions)
+        follower = Follower(partitions)
         with self._lock:
-            self._readers.append(reader)
+            self._followers.append(follower)
             if not self._running:
                 self._running = True
                 Thread(target=self._run, name="shared-topic", daemon=True).start()
-        if not reader.admitted.wait(self._clients.timeout_s):
-            self.leave(reader)
+        if not follower.admitted.wait(self._clients.timeout_s):
+            self.leave(follower)
             raise FeedAway("the topic's end was not found in time")
-        reader.check()
-        return reader
+        follower.check()
+        return follower
 
-    def leave(self, reader: Reader) -> None:
+    def leave(self, follower: Follower) -> None:
         with self._lock:
-            if reader in self._readers:
-                self._readers.remove(reader)
+            if follower in self._followers:
+                self._followers.remove(follower)
 
     def _run(self) -> None:
         try:
             consumer = self._clients.consumer()
             try:
-                while readers := self._admitted(consumer):
-                    self._give(consumer.poll(_LOOK_MS, max_records=POLL), readers)
+                while followers := self._admitted(consumer):
+                    self._give(consumer.poll(_LOOK_MS, max_records=POLL), followers)
             finally:
                 with suppress(KafkaError):  # nobody is there any more, or another thread is
                     consumer.close(autocommit=False, timeout_ms=1000)
-        except Exception as error:  # noqa: BLE001 (raised where the readers are)
+        except Exception as error:  # noqa: BLE001 (raised where the followers are)
             with self._lock:
-                ended, self._readers = self._readers, []
+                ended, self._followers = self._followers, []
                 self._running = False
-            for reader in ended:
-                reader.end(error)
+            for follower in ended:
+                follower.end(error)
 
-    def _admitted(self, consumer: KafkaConsumer) -> Sequence[Reader]:
+    def _admitted(self, consumer: KafkaConsumer) -> Sequence[Follower]:
         """Those who read along from here on. With none left it ends."""
         with self._lock:
-            readers = list(self._readers)
-            if not readers:
+            followers = list(self._followers)
+            if not followers:
                 self._running = False
-                return readers
-        events = {each for reader in readers for each in reader.partitions}
+                return followers
+        events = {each for follower in followers for each in follower.partitions}
         self._look_at(consumer, {self._progress, *map(self._events, events)})
-        for reader in readers:
-            if not reader.admitted.is_set():
-                wanted = [self._progress, *map(self._events, reader.partitions)]
-                reader.starts = {where: consumer.position(where) for where in wanted}
-                reader.admitted.set()
-        return readers
+        for follower in followers:
+            if not follower.admitted.is_set():
+                wanted = [self._progress, *map(self._events, follower.partitions)]
+                follower.starts = {where: consumer.position(where) for where in wanted}
+                follower.admitted.set()
+        return followers
 
     def _look_at(self, consumer: KafkaConsumer, wanted: Set[TopicPartition]) -> None:
         """At these partitions and no others: those that are new from their end on."""
@@ -190,20 +192,21 @@ class SharedTopic:
             consumer.seek(where, offset)
 
     def _give(
-        self, messages: Mapping[TopicPartition, Sequence[Any]], readers: Sequence[Reader]
+        self, messages: Mapping[TopicPartition, Sequence[Any]], followers: Sequence[Follower]
     ) -> None:
         if not messages:
             return
         found = news(messages, self._topics, self._ledger)
-        for reader in readers:
-            reader.give(found)
-            if reader.waiting > BEHIND:
-                self.leave(reader)
-                reader.end()
+        for follower in followers:
+            follower.give(found)
+            if follower.waiting > BEHIND:
+                self.leave(follower)
+                follower.end()
 
     def _events(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topics.events, partition)
 
 
-def _count(records: Mapping[int, Sequence[Item]]) -> int:
-    return sum(map(len, records.values()))
+def _count(found: News) -> int:
+    """A progress counts too: of partitions without records nothing else may come for long."""
+    return sum(map(len, found.records.values())) + (found.progress is not None)

@@ -294,14 +294,14 @@ class TestSeveralKafkaFeeds(_OfKafka):
         for feed in several:
             reads_on(feed, 0)
             comes_close(feed)
-        given_up, others = slow._reader, one._reader
+        given_up, others = slow._follower, one._follower
         assert given_up is not None
         for _ in range(10):
             reads_on(one, 10)
         assert given_up.waiting > 100
         reads_on(slow, 1)
-        assert slow._reader is not given_up
-        assert one._reader is others
+        assert slow._follower is not given_up
+        assert one._follower is others
 
     def test_each_has_its_own_partitions(self, several: Sequence[KafkaFeed], store: Store) -> None:
         history = busy(store, 60)
