@@ -22,7 +22,7 @@ from api.cli.product import Product
 from api.cli.store import app_dsn, environment_of_parts, first_keys, migrated, secrets_of
 from api.cli.up import parts_of, ready
 from api.composition.books import reconcile_store
-from api.composition.ledger import record
+from api.composition.ledger import filled
 from api.composition.workers import rebuild_read_model
 from api.supervisor import Part, StopSignals, Supervisor
 from application.commands import Command
@@ -103,10 +103,11 @@ class OwnLedger:
         with self._supervised([part], dsn, {}) as (_, pids):
             yield self._processes(pids)
 
-    def record(self, dsn: str, commands: Iterable[Command], *, accounts: int) -> Iterator[int]:
-        """Without HTTP, by this process; gives how many commands are recorded so far."""
+    def filled(self, database: str, commands: Iterable[Command], *, accounts: int) -> Iterator[int]:
+        """A store of ours with what these commands come to, without HTTP, by this process; gives
+        how many are decided so far."""
         settings = self._settings.model_copy(update={"cache_accounts": accounts})
-        return record(settings, commands, dsn=dsn)
+        return filled(settings, commands, owner_dsn=self.owner_dsn(database))
 
     def rebuilt(self, dsn: str, name: str) -> Rebuilt:
         """A read model, by this process."""

@@ -154,7 +154,7 @@ class _OwnRun:
             ledger=self._own.ledger, prefix=_PREFIX, accounts=plan.accounts, payments=payments
         )
         self._begin("a store is filled")
-        for _ in self._own.record(dsn, filling, accounts=plan.accounts + 1):
+        for _ in self._own.filled(DATABASE, filling, accounts=plan.accounts + 1):
             self._own.check_on()
         for name in PROJECTIONS:
             self._begin(f"a store is filled: {name}")
