@@ -13,6 +13,7 @@ from domain.ids import command_stream
 from domain.order import PaymentOrder
 
 EVENTS_A_PAYMENT: Final = 3
+EVENTS_AN_OPENING: Final = 2
 _BY: Final = Actor("bench", "key_bench", "filled")
 _CURRENCY: Final = "EUR"
 _LARGEST: Final = 100_000

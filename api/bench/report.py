@@ -2,7 +2,8 @@
 
 `python -m api.bench.report DOCS RESULTS…` (`make bench-report`) keeps the results in
 DOCS/performance, draws the charts there and puts the tables into the page; a test holds all of it
-to the results that are kept. Further results, with other numbers of accounts, show how it grows.
+to the results that are kept. Further results, with other numbers of accounts or events before, show
+how it grows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from api.bench.charts import Points, bars, lines
+from api.bench.filling import EVENTS_AN_OPENING
 from api.bench.results import Results, Row, by_part, comparisons, read_results, write_results
 from api.bench.scenarios import Setup
 
@@ -54,10 +56,13 @@ def files(results: Sequence[Results]) -> dict[str, str]:
     if any(times.values()):
         told = "How long a single payment takes, with projections"
         made["times.svg"] = lines(told, times, across="connections", up="ms")
-    by_accounts: dict[str, Points] = {setup: _by_accounts(results, setup) for setup in Setup}
-    if len(results) > 1 and any(by_accounts.values()):
-        told = "Single payments, by the number of accounts, as a multiple of pgbench's transactions"
-        made["accounts.svg"] = lines(told, by_accounts, across="accounts", up="of pgbench")
+    if len(results) > 1:
+        told = "Single payments, as a multiple of pgbench's transactions"
+        by_accounts: dict[str, Points] = {setup: _by_accounts(results, setup) for setup in Setup}
+        by_events: dict[str, Points] = {setup: _by_events(results, setup) for setup in Setup}
+        if any(by_accounts.values()):
+            made["accounts.svg"] = lines(told, by_accounts, across="accounts", up="of pgbench")
+            made["events.svg"] = lines(told, by_events, across="events before", up="of pgbench")
     return made
 
 
@@ -102,6 +107,8 @@ def _figures(results: Sequence[Results]) -> Iterator[str]:
             memory = f"{takes.memory_mb.get('serve', 0):,.0f}"
             yield f"| {name} | {takes.start_s:.1f} | {memory} | {takes.event_bytes:,.0f} |\n"
         yield "\n"
+    if len(results) > 1:
+        yield from _growth(results)
     for name in files(results):
         yield f"![{name.partition('.')[0]}]({FOLDER}/{name})\n\n"
 
@@ -143,13 +150,47 @@ def _by_connections(results: Results, setup: str) -> Points:
 
 
 def _by_accounts(results: Sequence[Results], setup: str) -> Points:
-    """At the most connections that it was measured with."""
-    points = []
-    for each in results:
-        rows = [row for row in each.rows if row.setup == setup and row.scenario == _SPREAD]
-        if rows and (ratio := max(rows, key=lambda row: row.connections).ratio):
-            points.append((each.accounts, ratio))
-    return points
+    """Of those with as many accounts, that with the fewest events."""
+    points = {
+        each.accounts: ratio
+        for each in sorted(results, key=_held, reverse=True)
+        if (ratio := _most_connected(each, setup).ratio)
+    }
+    return list(points.items())
+
+
+def _by_events(results: Sequence[Results], setup: str) -> Points:
+    points = {_held(each): _most_connected(each, setup).ratio for each in results}
+    return [(events, ratio) for events, ratio in points.items() if ratio]
+
+
+def _held(results: Results) -> int:
+    """Events before: those of payments, and those of accounts opened."""
+    return results.events + results.accounts * EVENTS_AN_OPENING
+
+
+def _most_connected(results: Results, setup: str) -> Row:
+    """Of single payments; empty where they weren't measured."""
+    rows = [row for row in results.rows if row.setup == setup and row.scenario == _SPREAD]
+    nothing = Row(scenario=_SPREAD, setup=setup, does="", connections=0, rate=0, rates=[])
+    return max(rows, key=lambda row: row.connections, default=nothing)
+
+
+def _growth(results: Sequence[Results]) -> Iterator[str]:
+    """How the write path alone gets on with more accounts and more events before."""
+    yield (
+        "| accounts | events before | single payments/s | of T | p50, ms | p99 | start, s "
+        "| `serve` in memory, MB | event on disk, bytes |\n|--:" + "|--:" * 8 + "|\n"
+    )
+    for each in sorted(results, key=_held):
+        row, takes = _most_connected(each, Setup.ALONE), each.takes.get(Setup.ALONE)
+        if row.p50_ms is not None and row.p99_ms is not None and takes:
+            yield (
+                f"| {each.accounts:,} | {_held(each):,} | {row.rate:,.0f} | {row.ratio or 0:.2f} "
+                f"| {row.p50_ms:,.1f} | {row.p99_ms:,.1f} | {takes.start_s:.1f} "
+                f"| {takes.memory_mb.get('serve', 0):,.0f} | {takes.event_bytes:,.0f} |\n"
+            )
+    yield "\n"
 
 
 def main(docs: Path, sources: Sequence[Path]) -> None:

@@ -54,14 +54,36 @@ def test_a_bar_is_as_long_as_its_value_says(results: Results) -> None:
         assert width / max(widths) == pytest.approx(ratio / max(ratios), abs=0.001)
 
 
-def test_results_with_other_numbers_of_accounts_are_compared(
-    results: Results, tmp_path: Path
-) -> None:
-    many = msgspec.structs.replace(results, accounts=1_000_000)
-    made = files([results, many])
+def points(chart: str) -> int:
+    return chart.count("<circle")
+
+
+def test_results_with_other_numbers_are_compared(results: Results) -> None:
+    first = msgspec.structs.replace(results, accounts=10_000, events=0)
+    full = msgspec.structs.replace(first, events=8_000_000)
+    many = msgspec.structs.replace(full, accounts=1_000_000)
+    made = files([first, full, many])
     assert "1,000,000" in made["accounts.svg"]
-    assert f"{results.accounts:,}" in made["accounts.svg"]
-    assert "accounts.svg" not in files([results])
+    assert "10,000" in made["accounts.svg"]
+    assert "10,000,000" in made["events.svg"]
+    setups = {row.setup for row in results.rows if row.scenario == "single spread"}
+    assert points(made["accounts.svg"]) == 2 * len(setups)
+    assert points(made["events.svg"]) == 3 * len(setups)
+    assert not {"accounts.svg", "events.svg"} & files([results]).keys()
+
+
+def test_how_it_grows_is_a_table(results: Results) -> None:
+    many = msgspec.structs.replace(results, accounts=1_000_000, events=8_000_000)
+    many.takes = {
+        name: msgspec.structs.replace(takes, start_s=3.21) for name, takes in results.takes.items()
+    }
+    page = page_with(PAGE, [many, results])
+    told = [line for line in page.splitlines() if line.startswith("| 1,000,000 | 10,000,000 | ")]
+    assert len(told) == 1
+    assert " | 3.2 | " in told[0]
+    before = f"| {results.accounts:,} | {results.events + 2 * results.accounts:,} | "
+    assert page.index(before) < page.index(told[0])
+    assert before not in page_with(PAGE, [results])
 
 
 def test_what_was_not_measured_has_no_chart(results: Results) -> None:
