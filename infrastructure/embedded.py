@@ -22,6 +22,7 @@ from typing import Final, Self
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from infrastructure.embedded_memory import machine_mb, shared_buffers_mb
 from infrastructure.embedded_pid import Running, command, disown, running
 from infrastructure.embedded_place import (
     STATE,
@@ -51,7 +52,6 @@ _INITDB: Final = (
 _SETTINGS: Final = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "shared_buffers": "128MB",
     # Fewer checkpoints, so fewer whole pages in the log; bounded by what a laptop can spare.
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
@@ -94,7 +94,10 @@ class EmbeddedPostgres:
         self.version = version
         self.bin: Path | None = None
         """The folder of `postgres`, `psql`, `pg_basebackup` …; known once started."""
-        self._settings = _SETTINGS | {"max_connections": str(max_connections)}
+        self._settings = _SETTINGS | {
+            "max_connections": str(max_connections),
+            "shared_buffers": f"{shared_buffers_mb(machine_mb())}MB",
+        }
         self._state = state
         self._user = server_user()
         self._dsn: str | None = None

@@ -17,6 +17,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infrastructure.embedded import EmbeddedPostgres
+from infrastructure.embedded_memory import machine_mb, shared_buffers_mb
 from infrastructure.embedded_place import EmbeddedFailed
 from infrastructure.start_checks import check_durability
 from tests.fixtures.fix_folders import open_folder
@@ -110,6 +111,10 @@ def test_it_starts_answers_and_stops(place: Path, version: int) -> None:
             check_durability(conn)
             row = conn.execute("SHOW timezone").fetchone()
             assert row == ("UTC",)
+            row = conn.execute(
+                "SELECT pg_size_bytes(current_setting('shared_buffers')) >> 20"
+            ).fetchone()
+            assert row == (shared_buffers_mb(machine_mb()),)
     assert server.pid is None
     assert _gone_soon(pid)
 
