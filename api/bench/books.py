@@ -13,6 +13,7 @@ from api.bench.jobs import Done
 
 _EVENTS: Final[Mapping[str, Mapping[str, int]]] = {
     "openings": {"201": 2},
+    "pairs": {"201": 3},
     "spread": {"201": 3},
     "hot": {"201": 3},
     "bulk": {"201": 3},

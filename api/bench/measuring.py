@@ -29,8 +29,8 @@ _OPENERS: Final = 64
 _FILLERS: Final = 4
 _FILLING_S: Final = 600.0
 _WARM_S: Final = 0.3
-_FIRST_WARM_S: Final = 1.5
-"""After a start: the writer has its accounts to load."""
+_WARMED: Final = 20_000
+"""Payments after a start, to have the writer load its accounts."""
 _CATCHES_UP_WITHIN_S: Final = 120.0
 _PAYMENTS_READ: Final = 500
 _CODES_LAST_S: Final = 300
@@ -76,7 +76,9 @@ class Bench:
             raise CannotRun(f"the accounts could not be opened; answers by status: {answers}")
 
     def warm_up(self) -> None:
-        self._load([Crew(does="spread", connections=_OPENERS)], 0, _FIRST_WARM_S)
+        """Pays with each account once, or with the first ones of many."""
+        warming = Crew(does="pairs", connections=_OPENERS, at_most=_WARMED)
+        self._load([warming], 0, _FILLING_S)
 
     def fill(self, payments: int) -> None:
         """So many and a few more, in bulks, whatever time they take."""

@@ -56,6 +56,14 @@ class Requests:
         head = self._post("/v1/payments")
         return self._encoded(self._command(head, self._payment(self._account())) for _ in count())
 
+    def pairs(self) -> Callable[[], Script]:
+        """A payment from each other account to the next one: so each has been paid with once."""
+        head, accounts = self._post("/v1/payments"), self._job.accounts
+        return self._encoded(
+            self._command(head, self._payment(str((debit + 1) % accounts), debit=str(debit)))
+            for debit in range(0, accounts, 2)
+        )
+
     def hot(self) -> Callable[[], Script]:
         """Payments from random accounts to the one hot one."""
         head = self._post("/v1/payments")
@@ -122,8 +130,8 @@ class Requests:
     def _account(self) -> str:
         return str(int(self._random() * self._job.accounts))
 
-    def _payment(self, credit: str, end: bytes = b"}") -> bytes:
-        debit = credit
+    def _payment(self, credit: str, end: bytes = b"}", *, debit: str | None = None) -> bytes:
+        debit = debit or credit
         while debit == credit:
             debit = self._account()
         prefix = self._job.prefix.encode()
@@ -169,6 +177,7 @@ def _with_body(head: bytes, body: bytes) -> bytes:
 
 SCRIPTS: Final[dict[str, Callable[[Requests], Callable[[], Script]]]] = {
     "openings": Requests.openings,
+    "pairs": Requests.pairs,
     "spread": Requests.spread,
     "hot": Requests.hot,
     "bulk": Requests.bulk,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -101,6 +103,14 @@ def test_a_hold_is_captured_by_its_id() -> None:
     (done,), requests, _ = load(answers, crew)
     assert done.answers == {"201": 2, "200": 2}
     assert [b'"mode":"hold"' in request for request in requests] == [True, False, True, False]
+
+
+def test_each_account_is_paid_with_once() -> None:
+    _, requests, _ = load(lambda _: [CREATED], Crew(does="pairs", connections=2))
+    accounts = Counter(
+        name for request in requests for name in re.findall(rb"test:([0-9]+)", request)
+    )
+    assert accounts == Counter({b"%d" % number: 1 for number in range(10)})
 
 
 def test_crews_work_at_once_and_are_told_apart() -> None:
