@@ -63,9 +63,16 @@ class NewestEvents:
         with self._lock:
             if position > self._end:
                 self._begin(position)
-            if position < self._end - len(self._kept) or not self._read_on():
+            if position < self._before or not self._read_on():
                 return None
-            return self._kept[len(self._kept) - (self._end - position) :]
+            if position < self._before:
+                return None  # what came took the place of what this reader still needs
+            return self._kept[position - self._before :]
+
+    @property
+    def _before(self) -> int:
+        """Position of the event before the first one kept."""
+        return self._end - len(self._kept)
 
     def _read_on(self) -> bool:
         """Whether all that is new could be kept."""

@@ -155,8 +155,10 @@ class StoreFeed:
         if newest is None or len(newest) > limit:
             return None
         records: list[Record] = []
-        end, last = after, after.position
+        end, last, next_one = after, after.position, after.position + 1
         for position, _, _, topic, _, event in newest:
+            assert position == next_one, "what is kept in memory has a gap"
+            next_one += 1
             if topic not in self._left_out:
                 assert event is not None
                 records.append(Record(position, last, 0, event))

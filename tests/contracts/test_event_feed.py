@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -267,6 +268,44 @@ class TestSeveralStoreFeeds(TestStoreFeed):
             first:
         ]
         assert {*range(first + 1, history.end - 9)} <= {*read_rows}
+
+    @pytest.mark.parametrize("seed", range(10))
+    def test_whoever_reads_whenever_has_all_events_once(
+        self,
+        several: Sequence[EventFeed],
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+        seed: int,
+    ) -> None:
+        monkeypatch.setattr(newest_events, "KEPT", 12)
+        chance = random.Random(seed)
+        history = busy(store, 1)
+        several[0].leave_out(PaymentDecided | CommandDecided)
+        marks = [start(feed) for feed in several]
+        read: list[list[LedgerEvent]] = [[] for _ in several]
+
+        def reads(number: int) -> None:
+            feed, after = several[number], marks[number]
+            records = feed.read(after, chance.choice([2, 1000]))
+            read[number] += [record.event for record in records]
+            assert feed.progress is not None
+            after[0] = feed.progress.mark
+
+        for _ in range(120):
+            if chance.random() < 0.6:
+                reads(chance.randrange(len(several)))
+            else:
+                history.pay(*[("alice", "bob", 1)] * chance.choice([1, 1, 3, 9]))
+                history.store(store.app_dsn)
+        for number, _ in enumerate(several):
+            while marks[number][0].position < history.end:
+                reads(number)
+        assert read[1:] == [history.events] * 2
+        assert read[0] == [
+            event
+            for event in history.events
+            if not isinstance(event, PaymentDecided | CommandDecided)
+        ]
 
     @pytest.mark.parametrize(
         ("damage", "stops_all"),
