@@ -1,8 +1,4 @@
-"""The event store as a feed of one partition; the next page is fetched while one is applied.
-
-What several read models of a process follow closely is read once for all of them
-(newest_events.py).
-"""
+"""The event store as a feed of one partition; the next page is fetched while one is applied."""
 
 from __future__ import annotations
 
@@ -11,16 +7,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import UnionType
 from typing import Final, NamedTuple, get_args
 
+import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domain.registry import EVENTS
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload, command_of
-from infrastructure.newest_events import NewestEvents
-from infrastructure.store_rows import StoreRows, connected
 from projections.feed import START, Mark, Progress, Record, UnreadableRecord
 
 CHANNEL: Final = "tally_events"
+
+_READ: Final = b"""
+SELECT position, stream, version, type, recorded_at, payload FROM tally.events
+WHERE position > %s AND position <= %s ORDER BY position
+"""
 
 _MARK: Final = b"SELECT position, stream || ':' || version, recorded_at FROM tally.events"
 _LAST: Final = b"""
@@ -59,22 +59,12 @@ class StoreFeed:
     progress: Progress | None = None
     paced = False
 
-    def __init__(
-        self,
-        dsn: str,
-        mapper: EventMapper,
-        *,
-        connect_timeout_s: int = 5,
-        newest: NewestEvents | None = None,
-    ) -> None:
-        """`newest` is for one of several feeds of a process."""
+    def __init__(self, dsn: str, mapper: EventMapper, *, connect_timeout_s: int = 5) -> None:
         self._dsn = dsn
         self._mapper = mapper
         self._connect_timeout_s = connect_timeout_s
         self._left_out: frozenset[str] = frozenset()
-        self._newest = newest
-        self._joined = False
-        self._rows = StoreRows(dsn, connect_timeout_s=connect_timeout_s)
+        self._reading: Connection[TupleRow] | None = None
         self._listening: Connection[TupleRow] | None = None
         self._ahead: Future[_Page] | None = None
         self._fetcher = ThreadPoolExecutor(1, thread_name_prefix="store-feed")
@@ -91,8 +81,6 @@ class StoreFeed:
         """See EventFeed. Raises psycopg.OperationalError where the store can't be reached."""
         mark = after[0]
         page = self._take_ahead(mark.position, limit)
-        if page is None:
-            page = self._take_newest(mark, limit)
         if page is None:
             page = self._fetch(mark, mark.position, limit)
         if page.more:
@@ -122,16 +110,14 @@ class StoreFeed:
 
     def close(self) -> None:
         self._fetcher.shutdown(wait=True, cancel_futures=True)
-        if self._newest is not None:
-            self._newest.leave(self)
-        self._rows.close()
-        if self._listening is not None:
-            self._listening.close()
-        self._listening = None
+        for connection in (self._reading, self._listening):
+            if connection is not None:
+                connection.close()
+        self._reading = self._listening = None
 
     def _listen(self) -> Connection[TupleRow]:
         if self._listening is None:
-            self._listening = connected(self._dsn, self._connect_timeout_s)
+            self._listening = self._connect()
             self._listening.execute(f"LISTEN {CHANNEL}".encode())
         return self._listening
 
@@ -144,36 +130,12 @@ class StoreFeed:
         fits = page.before <= position <= page.after and page.limit == limit
         return page if page.records and fits else None
 
-    def _take_newest(self, after: Mark, limit: int) -> _Page | None:
-        """Up to the end of the store, where that is near."""
-        if self._newest is None:
-            return None
-        if not self._joined:
-            self._newest.join(self, self._left_out)
-            self._joined = True
-        newest = self._newest.after(after.position)
-        if newest is None or len(newest) > limit:
-            return None
-        records: list[Record] = []
-        end, last, next_one = after, after.position, after.position + 1
-        for position, _, _, topic, _, event in newest:
-            assert position == next_one, "what is kept in memory has a gap"
-            next_one += 1
-            if topic not in self._left_out:
-                assert event is not None
-                records.append(Record(position, last, 0, event))
-                last = position
-        if newest:
-            position, stream, version, _, recorded_at, _ = newest[-1]
-            end = Mark(position, f"{stream}:{version}", recorded_at)
-        return _Page(after.position, after.position, limit, records, end, more=False)
-
     def _fetch(self, after: Mark, before: int, limit: int) -> _Page:
         """Looks at as many events as it takes to find about `limit` records."""
         records: list[Record] = []
         end, wanted = after, limit
         while True:
-            rows = self._rows.after(end.position, wanted)
+            rows = self._rows(end.position, wanted)
             more = len(rows) == wanted
             if more and not (rows := _whole_commands(rows)):
                 wanted += _LONGEST_COMMAND
@@ -193,6 +155,12 @@ class StoreFeed:
             wanted = limit - len(records)
             if bad is not None or not more or wanted <= limit // 2:
                 return _Page(before, after.position, limit, records, end, more)
+
+    def _rows(self, after: int, limit: int) -> Sequence[TupleRow]:
+        if self._reading is None:
+            self._reading = self._connect()
+        with self._reading.cursor(binary=True) as cursor:
+            return cursor.execute(_READ, (after, after + limit), prepare=True).fetchall()
 
     def _decode(
         self, rows: Sequence[TupleRow], after: int, last: int
@@ -216,6 +184,18 @@ class StoreFeed:
             records.append(Record(position, last, 0, event))
             last = position
         return records, None
+
+    def _connect(self) -> Connection[TupleRow]:
+        return psycopg.connect(
+            self._dsn,
+            autocommit=True,
+            application_name="tally feed",
+            connect_timeout=self._connect_timeout_s,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            options="-c TimeZone=UTC -c enable_seqscan=off",
+        )
 
 
 def _whole_commands(rows: Sequence[TupleRow]) -> Sequence[TupleRow]:

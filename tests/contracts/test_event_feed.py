@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from threading import Timer, current_thread
 from typing import Any
 
-import psycopg
 import pytest
 from kafka import KafkaConsumer
 from kafka.errors import KafkaConnectionError
 
-from api.composition.feeds import chosen_feeds
 from api.composition.kafka_feed import kafka_feeds
 from application.history import NO_COMMAND, NO_FINGERPRINT
 from domain.events import AccountOpened, CommandDecided, LedgerEvent, PaymentDecided
-from domain.payment import PaymentStep
-from infrastructure import newest_events
 from infrastructure.kafka import shared_topic
 from infrastructure.kafka.feed import KafkaFeed
 from infrastructure.settings import Settings
-from infrastructure.store_rows import StoreRows
-from projections.feed import START, EventFeed, FeedAway, Mark, Progress, Record, UnreadableRecord
+from projections.feed import START, EventFeed, FeedAway, Mark, Progress, Record
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_kafka import SharedBroker
 from tests.fixtures.fix_mirror import mirroring
@@ -184,178 +178,6 @@ class TestStoreFeed(EventFeedContract):
                 assert history.events[last].command != batch[-1].event.command
             marks |= {record.partition: record.mark for record in batch}
         assert max(mark.position for mark in marks.values()) == history.end
-
-
-class TestSeveralStoreFeeds(TestStoreFeed):
-    """Of one process: what they follow closely is read once for all of them."""
-
-    @pytest.fixture
-    def several(self, store: Store) -> Iterator[Sequence[EventFeed]]:
-        opened = chosen_feeds(Settings(), store.app_dsn, several=True)
-        with closing(opened()) as one, closing(opened()) as other, closing(opened()) as third:
-            yield one, other, third
-
-    @pytest.fixture
-    def feed(self, several: Sequence[EventFeed]) -> Iterator[EventFeed]:
-        with closing(several[0]) as feed:
-            yield feed
-
-    @pytest.fixture
-    def read_rows(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        """Positions of the rows that the store has given, in order."""
-        given: list[int] = []
-        after = StoreRows.after
-
-        def noted(rows: StoreRows, position: int, limit: int) -> Sequence[Any]:
-            found = after(rows, position, limit)
-            given.extend(row[0] for row in found)
-            return found
-
-        monkeypatch.setattr(StoreRows, "after", noted)
-        return given
-
-    def test_what_all_follow_closely_is_read_once(
-        self, several: Sequence[EventFeed], store: Store, read_rows: list[int]
-    ) -> None:
-        history = busy(store, 9)
-        leave_out = [
-            PaymentDecided | CommandDecided,
-            AccountOpened | CommandDecided,
-            PaymentDecided | PaymentStep,
-        ]
-        for feed, events in zip(several, leave_out, strict=True):
-            feed.leave_out(events)
-        marks = [start(feed) for feed in several]
-        for _ in range(5):
-            history.store(store.app_dsn)
-            for feed, events, after in zip(several, leave_out, marks, strict=True):
-                records = feed.read(after, 1000)
-                events_after = history.events[after[0].position :]
-                assert [each.event for each in records] == [
-                    event for event in events_after if not isinstance(event, events)
-                ]
-                assert feed.progress is not None
-                after[0] = feed.progress.mark
-                assert after[0].position == history.end
-            history.pay(("alice", "bob", 1))
-        first = read_rows.index(history.end - 3 * 4)  # once all have joined
-        assert read_rows[first:] == list(range(history.end - 3 * 4, history.end - 2))
-
-    def test_who_is_behind_what_is_kept_reads_by_itself(
-        self,
-        several: Sequence[EventFeed],
-        store: Store,
-        read_rows: list[int],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr(newest_events, "KEPT", 10)
-        history = busy(store, 1)
-        history.store(store.app_dsn)
-        one, slow, _ = several
-        close = _marks(_all(one, history, 1000))
-        _all(slow, history, 1000)
-        for number in range(20):
-            if number == 12:
-                after, first = dict(close), history.end
-            # Three events, or seven; in between one payment of more than is kept.
-            history.pay(*[("alice", "bob", 1)] * (7 if number == 9 else 1 + number % 2 * 2))
-            history.store(store.app_dsn)
-            assert one.read(close, 1000)[-1].position == history.end
-            assert one.progress is not None
-            close[0] = one.progress.mark
-        read_rows.clear()
-        assert [record.event for record in _all(slow, history, 1000, after)] == history.events[
-            first:
-        ]
-        assert {*range(first + 1, history.end - 9)} <= {*read_rows}
-
-    @pytest.mark.parametrize("seed", range(10))
-    def test_whoever_reads_whenever_has_all_events_once(
-        self,
-        several: Sequence[EventFeed],
-        store: Store,
-        monkeypatch: pytest.MonkeyPatch,
-        seed: int,
-    ) -> None:
-        monkeypatch.setattr(newest_events, "KEPT", 12)
-        chance = random.Random(seed)
-        history = busy(store, 1)
-        several[0].leave_out(PaymentDecided | CommandDecided)
-        marks = [start(feed) for feed in several]
-        read: list[list[LedgerEvent]] = [[] for _ in several]
-
-        def reads(number: int) -> None:
-            feed, after = several[number], marks[number]
-            records = feed.read(after, chance.choice([2, 1000]))
-            read[number] += [record.event for record in records]
-            assert feed.progress is not None
-            after[0] = feed.progress.mark
-
-        for _ in range(120):
-            if chance.random() < 0.6:
-                reads(chance.randrange(len(several)))
-            else:
-                history.pay(*[("alice", "bob", 1)] * chance.choice([1, 1, 3, 9]))
-                history.store(store.app_dsn)
-        for number, _ in enumerate(several):
-            while marks[number][0].position < history.end:
-                reads(number)
-        assert read[1:] == [history.events] * 2
-        assert read[0] == [
-            event
-            for event in history.events
-            if not isinstance(event, PaymentDecided | CommandDecided)
-        ]
-
-    @pytest.mark.parametrize(
-        ("damage", "stops_all"),
-        [
-            ("UPDATE tally.events SET type = 'tally.of.tomorrow.v1'", True),
-            ("UPDATE tally.events SET payload = overlay(payload PLACING '\\x20' FROM 36)", False),
-            ("DELETE FROM tally.events", True),
-        ],
-        ids=["unknown type", "unreadable", "gap"],
-    )
-    def test_what_can_not_be_read_stops_those_who_need_it_alone(
-        self, several: Sequence[EventFeed], store: Store, damage: str, *, stops_all: bool
-    ) -> None:
-        history = busy(store, 1)
-        history.store(store.app_dsn)
-        bad = history.end - 4  # the payment's own
-        several[1].leave_out(PaymentDecided | PaymentStep)
-        with psycopg.connect(store.owner_dsn) as connection:
-            changed = f"{damage} WHERE position = %s".encode()
-            assert connection.execute(changed, (bad,)).rowcount == 1
-        with (
-            closing(store_feed(store.app_dsn)) as alone,
-            closing(store_feed(store.app_dsn)) as less,
-        ):
-            less.leave_out(PaymentDecided | PaymentStep)
-            read_alone, read_less = read_to_an_end(alone), read_to_an_end(less)
-        assert read_alone[1] == bad
-        assert read_less[1] == (bad if stops_all else None)
-        for _ in range(2):
-            assert [read_to_an_end(feed) for feed in several] == [read_alone, read_less, read_alone]
-
-    def test_a_line_that_was_cut_is_told_and_made_anew(
-        self, several: Sequence[EventFeed], store: Store
-    ) -> None:
-        history = busy(store, 1)
-        history.store(store.app_dsn)
-        marks = {id(feed): _marks(_all(feed, history, 1000)) for feed in several}
-        with psycopg.connect(store.owner_dsn, autocommit=True) as connection:
-            cut = connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND application_name = 'tally feed'"
-            ).fetchall()
-        assert cut
-        history.pay(("alice", "bob", 1))
-        history.store(store.app_dsn)
-        with pytest.raises(psycopg.OperationalError):
-            several[0].read(marks[id(several[0])], 1000)
-        for feed in several:
-            records = _all(feed, history, 1000, marks[id(feed)])
-            assert [record.event for record in records] == history.events[-3:]
 
 
 class _OfKafka(EventFeedContract):
@@ -556,24 +378,6 @@ def read(feed: EventFeed, marks: Mapping[int, Mark], limit: int) -> Sequence[Rec
     while not (records := feed.read(marks, limit)) and time.monotonic() < deadline:
         feed.wait(0.1)
     return records
-
-
-def read_to_an_end(feed: EventFeed) -> tuple[list[int], int | None]:
-    """Positions of the records, and where it can't go on."""
-    marks, positions = start(feed), list[int]()
-    while True:
-        try:
-            records = feed.read(marks, 1000)
-        except UnreadableRecord as bad:
-            return positions, bad.position
-        if not records:
-            return positions, None
-        positions += [record.position for record in records]
-        marks |= _marks(records)
-
-
-def _marks(records: Sequence[Record]) -> dict[int, Mark]:
-    return {record.partition: record.mark for record in records}
 
 
 def _all(

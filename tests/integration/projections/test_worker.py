@@ -30,7 +30,6 @@ from tests.fixtures.fix_projections import (
     reached,
     reading,
     store_feed,
-    store_feeds,
     workers,
 )
 
@@ -163,8 +162,7 @@ def test_workers_in_threads_come_to_the_same_as_a_single_pass(fresh_store: Store
     history, dsn = busy(50), fresh_store.app_dsn
     applied: list[Applied | Halt] = []
     chance = random.Random(3)
-    feed = store_feeds(dsn)
-    with workers(dsn, open_feed=lambda: Twice(feed(), chance), observe=applied.append):
+    with workers(dsn, open_feed=lambda: Twice(store_feed(dsn), chance), observe=applied.append):
         for _ in range(10):
             history.pay(("customers:1", "customers:2", 5))
             history.store(dsn)
