@@ -9,14 +9,15 @@ from typing import Final
 
 import msgspec
 
+from api.bench.filling import EVENTS_A_PAYMENT, EVENTS_AN_OPENING
 from api.bench.jobs import Done
 
 _EVENTS: Final[Mapping[str, Mapping[str, int]]] = {
-    "openings": {"201": 2},
-    "pairs": {"201": 3},
-    "spread": {"201": 3},
-    "hot": {"201": 3},
-    "bulk": {"201": 3},
+    "openings": {"201": EVENTS_AN_OPENING},
+    "pairs": {"201": EVENTS_A_PAYMENT},
+    "spread": {"201": EVENTS_A_PAYMENT},
+    "hot": {"201": EVENTS_A_PAYMENT},
+    "bulk": {"201": EVENTS_A_PAYMENT},
     "holds": {"201": 3, "200": 4},
     "issued codes": {"201": 2},
     "pay codes": {"201": 4},

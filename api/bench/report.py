@@ -153,27 +153,29 @@ def _by_accounts(results: Sequence[Results], setup: str) -> Points:
     """Of those with as many accounts, that with the fewest events."""
     points = {
         each.accounts: ratio
-        for each in sorted(results, key=_held, reverse=True)
-        if (ratio := _most_connected(each, setup).ratio)
+        for each in sorted(results, key=_events_before, reverse=True)
+        if (row := _most_connected(each, setup)) and (ratio := row.ratio)
     }
     return list(points.items())
 
 
 def _by_events(results: Sequence[Results], setup: str) -> Points:
-    points = {_held(each): _most_connected(each, setup).ratio for each in results}
-    return [(events, ratio) for events, ratio in points.items() if ratio]
+    return [
+        (_events_before(each), ratio)
+        for each in results
+        if (row := _most_connected(each, setup)) and (ratio := row.ratio)
+    ]
 
 
-def _held(results: Results) -> int:
-    """Events before: those of payments, and those of accounts opened."""
+def _events_before(results: Results) -> int:
+    """Those of payments, and those of accounts opened."""
     return results.events + results.accounts * EVENTS_AN_OPENING
 
 
-def _most_connected(results: Results, setup: str) -> Row:
-    """Of single payments; empty where they weren't measured."""
+def _most_connected(results: Results, setup: str) -> Row | None:
+    """Of single payments, where they were measured."""
     rows = [row for row in results.rows if row.setup == setup and row.scenario == _SPREAD]
-    nothing = Row(scenario=_SPREAD, setup=setup, does="", connections=0, rate=0, rates=[])
-    return max(rows, key=lambda row: row.connections, default=nothing)
+    return max(rows, key=lambda row: row.connections, default=None)
 
 
 def _growth(results: Sequence[Results]) -> Iterator[str]:
@@ -182,12 +184,13 @@ def _growth(results: Sequence[Results]) -> Iterator[str]:
         "| accounts | events before | single payments/s | of T | p50, ms | p99 | start, s "
         "| `serve` in memory, MB | event on disk, bytes |\n|--:" + "|--:" * 8 + "|\n"
     )
-    for each in sorted(results, key=_held):
+    for each in sorted(results, key=_events_before):
         row, takes = _most_connected(each, Setup.ALONE), each.takes.get(Setup.ALONE)
-        if row.p50_ms is not None and row.p99_ms is not None and takes:
+        if row and row.p50_ms is not None and row.p99_ms is not None and takes:
             yield (
-                f"| {each.accounts:,} | {_held(each):,} | {row.rate:,.0f} | {row.ratio or 0:.2f} "
-                f"| {row.p50_ms:,.1f} | {row.p99_ms:,.1f} | {takes.start_s:.1f} "
+                f"| {each.accounts:,} | {_events_before(each):,} "
+                f"| {row.rate:,.0f} | {row.ratio or 0:.2f} | {row.p50_ms:,.1f} "
+                f"| {row.p99_ms:,.1f} | {takes.start_s:.1f} "
                 f"| {takes.memory_mb.get('serve', 0):,.0f} | {takes.event_bytes:,.0f} |\n"
             )
     yield "\n"

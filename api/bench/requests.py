@@ -57,7 +57,7 @@ class Requests:
         return self._encoded(self._command(head, self._payment(self._account())) for _ in count())
 
     def pairs(self) -> Callable[[], Script]:
-        """A payment from each other account to the next one: so each has been paid with once."""
+        """A payment from every second account to the next one: so each is paid with once."""
         head, accounts = self._post("/v1/payments"), self._job.accounts
         return self._encoded(
             self._command(head, self._payment(str((debit + 1) % accounts), debit=str(debit)))
