@@ -5,7 +5,6 @@ As in domain/decisions.py, every function decides on copies, which it changes.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -81,9 +80,9 @@ def _permitted(order: PaymentOrder, payer: Payer, step: int | None, now: datetim
         return _paid_by(order, payer)
     payer.permit(posting, now)
     paid = _paid_by(order, payer)
-    return replace(paid, confirm_timeout_s=CONFIRM_S) if payer.asks(posting.amount_minor) else paid
+    return paid._replace(confirm_timeout_s=CONFIRM_S) if payer.asks(posting.amount_minor) else paid
 
 
 def _paid_by(order: PaymentOrder, payer: Payer) -> PaymentOrder:
     (posting,) = order.postings
-    return replace(order, postings=(posting._replace(debit=payer.debit_account),), paid_by=payer.id)
+    return order._replace(postings=(posting._replace(debit=payer.debit_account),), paid_by=payer.id)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.events import Condition, Metadata, PaymentScheduled, Posting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentOrder:
+class PaymentOrder(NamedTuple):
     postings: tuple[Posting, ...]
+    metadata: Metadata
     mode: str = "settle"
     hold_timeout_s: int = 604_800
     """How long a hold lasts."""
@@ -19,7 +19,6 @@ class PaymentOrder:
     reference: str | None = None
     value_date: date | None = None
     """None is the day (UTC) that each entry is booked."""
-    metadata: Metadata
     conditions: tuple[Condition, ...] = ()
     execute_at: datetime | None = None
     up_to: tuple[int, ...] = ()
@@ -45,7 +44,7 @@ class PaymentOrder:
 
     def found(self, postings: tuple[Posting, ...]) -> PaymentOrder:
         """With its amounts."""
-        return self if postings == self.postings else replace(self, postings=postings, up_to=())
+        return self if postings == self.postings else self._replace(postings=postings, up_to=())
 
 
 def scheduled_order(event: PaymentScheduled) -> PaymentOrder:

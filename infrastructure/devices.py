@@ -102,7 +102,7 @@ class Devices:
 
     def may_be_of_one(self, text: str) -> bool:
         """Whether the text has the form of a device's code."""
-        return is_code(text) and text.startswith(self._prefix)
+        return text.startswith(self._prefix) and is_code(text)
 
     async def shown(self, text: str, now: datetime) -> Shown | None:
         """Which device a code is of, and made it when; None where it is of none."""
