@@ -41,13 +41,15 @@ class Attempt(NamedTuple):
         return self.command, self.fingerprint
 
 
-class AttemptStore(Protocol):
-    def attempts(
-        self, callers: Collection[str], accounts: Collection[str], since: datetime
-    ) -> Iterable[Attempt]:
-        """Those counted after that time, of any of the callers or for any of the accounts."""
-        ...
+class Tried(NamedTuple):
+    """Attempts to look for: of any of the callers or for any of the accounts, after a time."""
 
+    callers: Collection[str]
+    accounts: Collection[str]
+    since: datetime
+
+
+class AttemptStore(Protocol):
     def count_attempt(self, attempt: Attempt, since: datetime, limits: AttemptLimits) -> bool:
         """Counts it, once, unless the limits are reached, whoever counts beside; gives whether."""
         ...
@@ -61,18 +63,17 @@ class Attempts:
         store: AttemptStore,
         limits: AttemptLimits,
         now: datetime,
-        tried: Iterable[tuple[str, str]],
+        counted: Iterable[Attempt],
     ) -> None:
-        """`tried` are the callers and credited accounts of the batch's codes."""
+        """`counted` are those in the store, older ones maybe among them."""
         self._store = store
         self._limits = limits
         self._now = now
         self._counted: set[tuple[UUID, bytes]] = set()
         self._by_caller: dict[str, list[datetime]] = defaultdict(list)
         self._for_account: dict[str, list[datetime]] = defaultdict(list)
-        if tried := set(tried):
-            callers, accounts = zip(*tried, strict=True)
-            for one in store.attempts(set(callers), set(accounts), now - WINDOW):
+        for one in counted:
+            if one.at > now - WINDOW:
                 self._add(one)
 
     def check(self, attempt: Attempt) -> None:

@@ -137,11 +137,14 @@ class Batch:
         known: Mapping[UUID, Recorded],
         attempts: Attempts,
         in_doubt: Collection[UUID] = (),
+        presumed: bool = False,
     ) -> None:
-        """`in_doubt` are the commands of an earlier try whose append may have landed."""
+        """`in_doubt` are the commands of an earlier try whose append may have landed; `presumed`
+        is one that the store wasn't looked at for."""
         self.ledger = ledger
         self.decided_at = decided_at
         self.now = now
+        self.presumed = presumed
         self.attempts = attempts
         self.events: list[LedgerEvent] = []
         self.accounts: dict[str, Account] = {}
@@ -156,8 +159,12 @@ class Batch:
         self._in_doubt = set(in_doubt)
         self._met: dict[UUID, tuple[bytes, Decided]] = {}
 
-    def decide(self, command: Command) -> None:
-        """Decides one command; a refusal or a defect costs this command only."""
+    def decide(self, commands: Iterable[Command]) -> None:
+        """In order; a refusal or a defect costs its command only."""
+        for command in commands:
+            self._decide_next(command)
+
+    def _decide_next(self, command: Command) -> None:
         try:
             if isinstance(command, PayTogether):
                 decision: Decision = self._together(command)
@@ -177,6 +184,10 @@ class Batch:
     def accepted(self) -> Collection[UUID]:
         """The commands that it records."""
         return self._met.keys()
+
+    def records(self, commands: Iterable[Command]) -> bool:
+        """Whether it records each of them, once."""
+        return len(self._met) == sum(len(command.commands) for command in commands)
 
     def _one(self, command: Command, *, dry_run: bool) -> Decided | Known:
         return self._met_before(command) or self._accept(command, dry_run=dry_run)

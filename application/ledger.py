@@ -8,6 +8,7 @@ whose store is our recorder (port: application/ports.py) and whose events go in 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -24,7 +25,7 @@ from eventsourcing.utils import Environment, EnvType
 
 from application import accounts, codes, payment_requests, payments
 from application.answers import Answer, Recorded, answer, record_length
-from application.attempts import AttemptLimits, Attempts
+from application.attempts import WINDOW, AttemptLimits, Attempts, Tried
 from application.batch import Batch, Decided, Decision, Draft, Known, Together
 from application.cache import Recent, RecentAccounts
 from application.commands import (
@@ -50,7 +51,7 @@ from application.commands import (
     UnfreezeAccount,
     VoidPayment,
 )
-from application.ports import Clock, LedgerStore
+from application.ports import Clock, Fetched, LedgerStore
 from application.snapshots import Aggregate, Snapshots, replay
 from domain.account import Account, AccountEvent
 from domain.aggregate import Subject
@@ -103,6 +104,11 @@ class Ledger(Application[UUID]):
         self._empty_caches()
         self._position = 0
         """What the cached accounts have seen of the store."""
+        self._recorded_at: datetime | None = None
+        """Recorded time of the event there."""
+        self._undisturbed = False
+        """Whether nothing was found, when last looked, that others had left there, and none of the
+        keys."""
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
         # The library would read os.environ; ours is read in one place, the settings.
@@ -120,10 +126,15 @@ class Ledger(Application[UUID]):
         """Decides all commands on the complete history up to one position.
 
         `in_doubt` are those that an earlier try may have recorded: found then, they are no replay.
+
+        Where it is likely to find nothing, the store isn't looked at (docs/adr/0018): the append
+        proves what was presumed. What records nothing it doesn't prove; then all are decided anew.
         """
-        batch = self._begin(commands, in_doubt)
-        for command in commands:
-            batch.decide(command)
+        batch = self._begin(commands, in_doubt, presume=self._undisturbed and not in_doubt)
+        batch.decide(commands)
+        if batch.presumed and not batch.records(commands):
+            batch = self._begin(commands, in_doubt, presume=False)
+            batch.decide(commands)
         return batch
 
     def commit(self, batch: Batch) -> list[Answer | Exception]:
@@ -133,8 +144,11 @@ class Ledger(Application[UUID]):
         may raise after it: the next try then finds this batch's commands by their keys.
         """
         if batch.events:
+            undisturbed, self._undisturbed = self._undisturbed, False
             self.events.put(batch.events, decided_at=batch.decided_at, recorded_at=batch.now)
+            self._undisturbed = undisturbed
             self._position = batch.decided_at + len(batch.events)
+            self._recorded_at = batch.now
             for account in batch.accounts.values():
                 self._accounts.keep(account.account, account)
                 self._snapshots.consider(account.id, account.version)
@@ -143,12 +157,20 @@ class Ledger(Application[UUID]):
         known = self._read_known(batch.decisions)
         return [self._answer(decision, known) for decision in batch.decisions]
 
-    def _begin(self, commands: Sequence[Command], in_doubt: Collection[UUID]) -> Batch:
-        """A batch at the end of the store, with every account and subject it needs at hand."""
+    def _begin(
+        self, commands: Sequence[Command], in_doubt: Collection[UUID], *, presume: bool
+    ) -> Batch:
+        """A batch at the end of the store, with every account and subject it needs at hand.
+
+        If it may `presume`, and lacks nothing of the store's, that is where we last knew the end,
+        and none of the keys is known.
+        """
         keys = [one.id for command in commands for one in command.commands]
         streams = {stream for command in commands for stream in command.about}
         subjects: dict[UUID, Subject | None] = {}
         accounts: dict[str, Account | None] = {}
+        tried = self._tried(commands)
+        undisturbed = True
         while True:
             wanted = _missing(streams, subjects, self._subjects.find)
             names = _names(commands, subjects.values())
@@ -156,8 +178,13 @@ class Ledger(Application[UUID]):
                 account_stream(self.ledger, name): name
                 for name in _missing(names, accounts, self._accounts.find)
             }
-            fetched = self.store.fetch(keys, [*of_accounts], wanted)
+            presume = presume and not (of_accounts or wanted or tried)
+            if presume:
+                fetched = Fetched(self._position, self._recorded_at)
+            else:
+                fetched = self.store.fetch(keys, [*of_accounts], wanted, tried)
             if fetched.end != self._position or fetched.unread:
+                undisturbed = False
                 for stream in fetched.unread:
                     self._snapshots.take(stream)
                 self._catch_up(fetched.end)
@@ -175,24 +202,36 @@ class Ledger(Application[UUID]):
                 subjects[stream] = subject if isinstance(subject, Subject) else None
             if not wanted or _names(commands, subjects.values()) <= accounts.keys():
                 break
+        self._undisturbed = undisturbed and not fetched.of_keys
         now = self._clock()
         now = max(now, fetched.recorded_at) if fetched.recorded_at else now
-        tried = (
-            (one.actor.caller, one.order.postings[0].credit)
-            for command in commands
-            for one in command.commands
-            if isinstance(one, MakePayment) and one.shown is not None
-        )
         return Batch(
             ledger=self.ledger,
             decided_at=fetched.end,
             now=now,
-            attempts=Attempts(self.store, self._attempt_limits, now, tried),
+            presumed=presume,
+            attempts=Attempts(self.store, self._attempt_limits, now, fetched.attempts),
             decide=_decide,
             account=accounts.get,
             subject=subjects.get,
             known={first.event.command: first for first in self._recorded(fetched.of_keys)},
             in_doubt=in_doubt,
+        )
+
+    def _tried(self, commands: Iterable[Command]) -> Tried | None:
+        """The attempts that count for these, where a code was shown."""
+        by_code = [
+            one
+            for command in commands
+            for one in command.commands
+            if isinstance(one, MakePayment) and one.shown is not None
+        ]
+        if not by_code:
+            return None
+        return Tried(
+            callers={one.actor.caller for one in by_code},
+            accounts={one.order.postings[0].credit for one in by_code},
+            since=self._clock() - WINDOW,
         )
 
     def _catch_up(self, end: int) -> None:

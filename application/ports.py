@@ -8,7 +8,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent
 
-from application.attempts import AttemptStore
+from application.attempts import Attempt, AttemptStore, Tried
 
 Clock = Callable[[], datetime]
 """The time now, aware and in UTC."""
@@ -43,21 +43,26 @@ class Fetched(NamedTuple):
     end: int
     recorded_at: datetime | None
     """Recorded time of the end; None where the store is empty."""
-    of_keys: Sequence[Notification]
-    """Events of the streams of the batch's keys."""
-    snapshots: Sequence[StoredSnapshot]
-    of_streams: Sequence[Notification]
+    of_keys: Sequence[Notification] = ()
+    """The first event of each key's stream that there is."""
+    snapshots: Sequence[StoredSnapshot] = ()
+    of_streams: Sequence[Notification] = ()
     """Events of the accounts asked for, after their snapshots, and of the other subjects; stream
     by stream, in order."""
-    unread: Sequence[UUID]
+    unread: Sequence[UUID] = ()
     """Accounts too long to load here: they want a snapshot first."""
+    attempts: Sequence[Attempt] = ()
 
 
 class LedgerStore(AttemptStore, Protocol):
     """The event store as the writer uses it: one append at a time, compare-and-set on its end."""
 
     def fetch(
-        self, keys: Sequence[UUID], accounts: Sequence[UUID], subjects: Sequence[UUID]
+        self,
+        keys: Sequence[UUID],
+        accounts: Sequence[UUID],
+        subjects: Sequence[UUID],
+        tried: Tried | None = None,
     ) -> Fetched:
         """All that deciding needs and the cache lacks, in one query and one snapshot.
 

@@ -205,7 +205,8 @@ class Writer:
                 except (EndMoved, IntegrityError):
                     if time.monotonic() > give_up:
                         raise StoreUnavailable from None
-                    lost = True
+                    # What was only presumed is looked at next: that is no race lost yet.
+                    lost = batch is None or not batch.presumed
                 except (OperationalError, InterfaceError) as error:
                     in_doubt |= set(batch.accepted() if batch else ())
                     if time.monotonic() > give_up:

@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
+from application.attempts import Tried
 from application.ports import Fetched
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 
@@ -56,9 +57,13 @@ class CopiedStore(LedgerRecorder):
         self._recorded_at: datetime | None = None
 
     def fetch(
-        self, keys: Sequence[UUID], accounts: Sequence[UUID], subjects: Sequence[UUID]
+        self,
+        keys: Sequence[UUID],
+        accounts: Sequence[UUID],
+        subjects: Sequence[UUID],
+        tried: Tried | None = None,
     ) -> Fetched:
-        return Fetched(self._end, self._recorded_at, [], [], [], [])
+        return Fetched(self._end, self._recorded_at)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         recorded_at: datetime = kwargs["recorded_at"]

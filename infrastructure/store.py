@@ -7,7 +7,7 @@ that vanishes inside its transaction blocks every writer; `tally.append` replace
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, cast
@@ -34,7 +34,7 @@ from eventsourcing.utils import Environment
 from psycopg import Connection
 from psycopg.rows import DictRow, dict_row, tuple_row
 
-from application.attempts import Attempt, AttemptLimits
+from application.attempts import Attempt, AttemptLimits, Tried
 from application.ports import EndMoved, Fetched, StorageFull, StoredSnapshot
 from domain.account import Account
 from infrastructure.arrays import byte_strings, integers, texts, uuids
@@ -70,14 +70,17 @@ _FETCH = f"""
         SELECT stream, version, position, state FROM tally.snapshots
         WHERE stream = ANY(%(accounts)s) AND state_version = %(state_version)s
     )
-    SELECT 'end', position, NULL::uuid, NULL::bigint, NULL::text, recorded_at, NULL::bytea
+    SELECT 'end', position, NULL::uuid, NULL::bigint, NULL::text, recorded_at, NULL::bytea, NULL
     FROM ends
     UNION ALL
-    SELECT 'key', {_COLUMNS} FROM tally.events WHERE stream = ANY(%(keys)s) AND version = 1
+    SELECT 'key', {_COLUMNS}, NULL FROM tally.events WHERE stream = ANY(%(keys)s) AND version = 1
     UNION ALL
-    SELECT 'snapshot', position, stream, version, NULL, NULL, state FROM snaps
+    SELECT 'attempt', NULL, command, NULL, caller, at, fingerprint, account FROM tally.attempts
+    WHERE (caller = ANY(%(callers)s) OR account = ANY(%(credited)s)) AND at > %(since)s
     UNION ALL
-    SELECT 'account', later.*
+    SELECT 'snapshot', position, stream, version, NULL, NULL, state, NULL FROM snaps
+    UNION ALL
+    SELECT 'account', later.*, NULL
     FROM unnest(%(accounts)s::uuid[]) AS wanted (stream)
     LEFT JOIN snaps USING (stream)
     CROSS JOIN LATERAL (
@@ -86,7 +89,7 @@ _FETCH = f"""
         ORDER BY events.version LIMIT {MAX_LOADED_EVENTS + 1}
     ) AS later
     UNION ALL
-    SELECT 'subject', own.*
+    SELECT 'subject', own.*, NULL
     FROM tally.events AS first
     CROSS JOIN LATERAL (
         SELECT {_COLUMNS} FROM tally.events WHERE events.stream = first.stream
@@ -94,11 +97,6 @@ _FETCH = f"""
     ) AS own
     WHERE first.stream = ANY(%(subjects)s) AND first.version = 1
         AND first.type NOT LIKE ALL (ARRAY['tally.account.%%', 'tally.command.%%'])
-"""
-
-_ATTEMPTS = """
-    SELECT command, fingerprint, caller, account, at FROM tally.attempts
-    WHERE (caller = ANY(%s) OR account = ANY(%s)) AND at > %s
 """
 
 _COUNT_ATTEMPT = "SELECT tally.count_attempt(%s, %s, %s, %s, %s, %s, %s::integer, %s::integer)"
@@ -147,8 +145,10 @@ class Datastore(PostgresDatastore):
                 "keepalives_idle": 5,
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
-                # A plan that scans the events can only be a wrong guess on a fresh table.
-                "options": f"-c statement_timeout={int(timeout_s * 1000)} -c enable_seqscan=off",
+                # A plan that scans the events can only be a wrong guess on a fresh table; and one
+                # made anew for each batch takes longer than what it is for.
+                "options": f"-c statement_timeout={int(timeout_s * 1000)} -c enable_seqscan=off"
+                " -c plan_cache_mode=force_generic_plan",
             },
             min_size=1,
             max_size=pool_size,
@@ -200,25 +200,36 @@ class LedgerRecorder(PostgresApplicationRecorder):
         return range(decided_at + 1, decided_at + 1 + len(stored_events))
 
     def fetch(
-        self, keys: Sequence[UUID], accounts: Sequence[UUID], subjects: Sequence[UUID]
+        self,
+        keys: Sequence[UUID],
+        accounts: Sequence[UUID],
+        subjects: Sequence[UUID],
+        tried: Tried | None = None,
     ) -> Fetched:
         end, recorded_at = 0, None
         of_keys: list[Notification] = []
         snapshots: list[StoredSnapshot] = []
         of_streams: list[Notification] = []
+        attempts: list[Attempt] = []
         loaded: dict[UUID, int] = {}
         parameters = {
             "keys": uuids(keys),
             "accounts": uuids(accounts),
             "subjects": uuids(subjects),
             "state_version": Account.STATE_VERSION,
+            "callers": texts([*tried.callers] if tried else ()),
+            "credited": texts([*tried.accounts] if tried else ()),
+            "since": tried and tried.since,
         }
-        for kind, *row in self._rows(_FETCH, parameters):
+        for kind, *row, credited in self._rows(_FETCH, parameters):
             match kind:
                 case "end":
                     end, recorded_at = row[0], row[4]
                 case "key":
                     of_keys.append(_recorded(row))
+                case "attempt":
+                    _, command, _, caller, at, fingerprint = row
+                    attempts.append(Attempt(command, fingerprint, caller, credited, at))
                 case "snapshot":
                     position, stream, version, _, _, state = row
                     snapshots.append(
@@ -230,12 +241,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
                     of_streams.append(_recorded(row))
                     loaded[row[1]] = loaded.get(row[1], 0) + 1
         unread = [stream for stream, count in loaded.items() if count > MAX_LOADED_EVENTS]
-        return Fetched(end, recorded_at, of_keys, snapshots, of_streams, unread)
-
-    def attempts(
-        self, callers: Collection[str], accounts: Collection[str], since: datetime
-    ) -> Iterable[Attempt]:
-        return [Attempt(*row) for row in self._rows(_ATTEMPTS, ([*callers], [*accounts], since))]
+        return Fetched(end, recorded_at, of_keys, snapshots, of_streams, unread, attempts)
 
     def count_attempt(self, attempt: Attempt, since: datetime, limits: AttemptLimits) -> bool:
         return bool(self._rows(_COUNT_ATTEMPT, (*attempt, since, *limits))[0][0])

@@ -106,11 +106,10 @@ def test_the_writers_part(fresh_store: Store, budget: Budget) -> None:
             with budget.layer("the id of its stream"):
                 streams = [command_stream("main", "shop", f"{run}{n}") for n in range(BATCH)]
             commands = [the_command(*each) for each in zip(streams, plain, strict=True)]
-            with budget.layer("keys looked up, accounts found in the cache"):
-                batch = ledger._begin(commands, ())
+            with budget.layer("accounts found in the cache"):
+                batch = ledger._begin(commands, (), presume=True)
             with budget.layer("decided"):
-                for command in commands:
-                    batch.decide(command)
+                batch.decide(commands)
             with budget.layer("events encoded"):
                 for event in batch.events:
                     ledger.mapper.to_stored_event(event)

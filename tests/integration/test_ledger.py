@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -14,7 +13,6 @@ from application.commands import (
     CancelPayment,
     CapturePayment,
     ChangeAccount,
-    Command,
     ExecutePayment,
     ExpirePayment,
     RefundPayment,
@@ -36,6 +34,7 @@ from tests.fixtures.fix_steps import (
     balances,
     due,
     end,
+    every_command,
     hold,
     of,
     step,
@@ -85,31 +84,6 @@ def test_a_payment_that_is_not_there_or_is_something_else_is_not_found(ledger: L
         assert isinstance(nothing, NotFound)
         assert isinstance(other, NotFound)
     assert not ledger.store.fetch([], [], [account_id]).of_streams, "it may have a million events"
-
-
-def every_command(clock: Clock) -> Sequence[Command]:
-    """Each is the first with its key; the later ones change what the earlier ones were about."""
-    at = clock.now + timedelta(days=1)
-    limit = {"window": "day", "carrier": "qr", "max_count": 1, "max_amount": None}
-    return (
-        command(ChangeAccount, "limits", account="alice", changes={"limits": [limit]}),
-        hold("h1", 30),
-        step(CapturePayment, "c1", "h1", amount_minor=10, final=False),
-        step(CapturePayment, "c2", "h1", amount_minor=25),
-        step(CapturePayment, "c3", "h1", amount_minor=5),
-        step(RefundPayment, "r1", "h1", amount_minor=6),
-        step(RefundPayment, "r2", "h1", amount_minor=10),
-        step(RefundPayment, "r3", "h1"),
-        hold("h2", 30),
-        step(VoidPayment, "v1", "h2"),
-        step(VoidPayment, "v2", "h2"),
-        payment("s1", ("alice", "bob", 5), execute_at=at),
-        payment("s2", ("alice", "bob", 5), execute_at=at),
-        step(CancelPayment, "x1", "s1"),
-        step(CancelPayment, "x2", "s1"),
-        payment("all", ("alice", "bob", 0), up_to=(2**53 - 1,)),
-        payment("poor", ("alice", "bob", 1)),
-    )
 
 
 def test_retrying_any_command_on_another_ledger_gives_the_first_answer(

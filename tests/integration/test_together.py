@@ -74,8 +74,7 @@ def test_one_line_refused_leaves_the_batch_as_it_was(ledger: Ledger, rival: Ledg
 
 
 def test_a_defect_in_one_line_leaves_the_batch_as_it_was(ledger: Ledger) -> None:
-    broken = payment("2", ("alice", "bob", 1))
-    object.__setattr__(broken.order, "up_to", (1, 2))  # not by posting
+    broken = payment("2", ("alice", "bob", 1), up_to=(1, 2))  # not by posting
     since = end(ledger)
     (defect,) = commit(ledger, together(payment("1", ("alice", "bob", 1)), broken))
     assert isinstance(defect, ValueError)

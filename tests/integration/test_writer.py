@@ -91,11 +91,12 @@ def test_a_store_that_stays_away_is_an_answer_in_time(ledger: Ledger) -> None:
     def away(*args: Any, **kwargs: Any) -> Any:
         raise OperationalError("no store")
 
-    fetch, ledger.store.fetch = ledger.store.fetch, away  # type: ignore[method-assign]
     with a_writer(ledger, timeout_s=0.2) as writer:
-        with pytest.raises(StoreUnavailable):
-            writer.submit(payment("p", ("alice", "cash", 1))).result(timeout=10)
-        ledger.store.fetch = fetch  # type: ignore[method-assign]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ledger.store, "fetch", away)
+            patch.setattr(ledger.store, "insert_events", away)
+            with pytest.raises(StoreUnavailable):
+                writer.submit(payment("p", ("alice", "cash", 1))).result(timeout=10)
         assert not writer.submit(payment("p", ("alice", "cash", 1))).result(timeout=10).replayed
 
 

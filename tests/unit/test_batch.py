@@ -69,7 +69,7 @@ def batch() -> Batch:
 
 
 def test_all_are_kept(batch: Batch) -> None:
-    batch.decide(together(payment(), payment()))
+    batch.decide([together(payment(), payment())])
     assert len(batch.events) == len(batch.accepted()) == 2
 
 
@@ -80,8 +80,8 @@ def test_a_refusal_and_a_defect_leave_nothing_of_the_others(
     batch: Batch, fault: bytes, told: type[Exception]
 ) -> None:
     before = payment()
-    batch.decide(before)
-    batch.decide(together(payment(), payment(fault), payment()))
+    batch.decide([before])
+    batch.decide([together(payment(), payment(fault), payment())])
     assert isinstance(batch.decisions[-1], told)
     assert len(batch.events) == 1
     assert list(batch.accepted()) == [before.id]
@@ -90,7 +90,7 @@ def test_a_refusal_and_a_defect_leave_nothing_of_the_others(
 @pytest.mark.parametrize("all_or_none", [True, False])
 def test_a_dry_run_keeps_nothing(batch: Batch, all_or_none: bool) -> None:
     twin = payment()
-    batch.decide(together(twin, twin, payment(), all_or_none=all_or_none, dry_run=True))
+    batch.decide([together(twin, twin, payment(), all_or_none=all_or_none, dry_run=True)])
     (decision,) = batch.decisions
     assert isinstance(decision, Together)
     replayed = [getattr(each, "replayed", None) for each in decision.decisions]
@@ -101,7 +101,7 @@ def test_a_dry_run_keeps_nothing(batch: Batch, all_or_none: bool) -> None:
 
 def test_a_dry_run_of_each_for_itself_goes_on_after_a_refusal(batch: Batch) -> None:
     lines = payment(b"refused"), payment(b"defect"), payment()
-    batch.decide(together(*lines, all_or_none=False, dry_run=True))
+    batch.decide([together(*lines, all_or_none=False, dry_run=True)])
     (decision,) = batch.decisions
     assert isinstance(decision, Together)
     refused, defect, decided = decision.decisions

@@ -20,8 +20,7 @@ def attempt(number: int, *, caller: str = "shop", account: str = "a", ago_s: flo
 
 
 def attempts(*made: Attempt, limits: AttemptLimits = LIMITS) -> Attempts:
-    tried = [("shop", "a"), ("shop", "b"), ("till", "a")]
-    return Attempts(AttemptsInMemory(*made), limits, NOW, tried)
+    return Attempts(AttemptsInMemory(*made), limits, NOW, made)
 
 
 def test_a_caller_and_an_account_have_so_many() -> None:
@@ -58,17 +57,9 @@ def test_the_same_request_is_one_attempt() -> None:
 
 def test_another_process_may_be_faster() -> None:
     store = AttemptsInMemory()
-    of = Attempts(store, LIMITS, NOW, [("shop", "a")])
+    of = Attempts(store, LIMITS, NOW, ())
     store.made += [attempt(1), attempt(2)]
     of.check(attempt(3))
     with pytest.raises(TooManyAttempts) as refusal:
         of.count(attempt(3))
     assert refusal.value.retry_after_s == 60
-
-
-def test_a_batch_without_codes_asks_nothing() -> None:
-    class Deaf(AttemptsInMemory):
-        def attempts(self, *_: object) -> list[Attempt]:  # type: ignore[override]
-            raise AssertionError
-
-    Attempts(Deaf(), LIMITS, NOW, ())
