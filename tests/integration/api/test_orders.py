@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -277,6 +278,7 @@ def test_the_ledger_itself_records_that_a_request_is_over(fresh_store: Store, cl
             items = api.get("/v1/events", after=request["position"], role="auditor").json()["items"]
             if items:
                 break
+            time.sleep(0.05)
         (event,) = items
         assert event["type"] == "tally.payment_request.expired.v1"
         assert (event["stream"], event["actor"]["caller"]) == (request["id"], "tallystick")
