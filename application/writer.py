@@ -25,7 +25,7 @@ from application.ledger import Ledger
 from application.ports import EndMoved, StorageFull, StoreUnavailable
 
 RETRY_PAUSE_S = 0.1
-BULK_SHARE = 50
+BULK_SHARE = 25
 """Payments that came many at a time, in a batch that has others too: some milliseconds of it."""
 
 _log = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ class Writer:
         self._queue_size = queue_size
         self._many: deque[_Waiting] = deque()
         """Of the writer's thread: what it has taken from the queue, and has yet to decide."""
+        self._shared = False
+        """Whether the last batch had payments that came singly: more may be on their way."""
         self.batch_size = batch_size
         self._timeout_s = timeout_s
         self._on_death = on_death
@@ -130,8 +132,8 @@ class Writer:
         """All that has queued; waits for the first; None at the end.
 
         Of payments that came singly at most `batch_size`. Those that came many at a time have
-        their turn after them, and about BULK_SHARE of them then: who pays one isn't
-        to wait for who pays ten thousand, nor the other way round.
+        their turn after them, and about BULK_SHARE of them then, and in the batch after: who pays
+        one isn't to wait for who pays ten thousand, nor the other way round.
         """
         batch: list[_Waiting] = []
         ended = False
@@ -147,7 +149,8 @@ class Writer:
                 waiting = self._queue.get_nowait()
             else:
                 ended = True
-        room = BULK_SHARE if batch else self.batch_size
+        shared, self._shared = self._shared or bool(batch), bool(batch)
+        room = BULK_SHARE if shared else self.batch_size
         while self._many and room > 0:
             waiting = self._many.popleft()
             if _is_wanted(waiting):

@@ -132,16 +132,17 @@ def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the
         first = writer.submit(payment("first", ("alice", "cash", 1)))
         while writer.queued:
             time.sleep(0.001)
-        many = [writer.submit(a_piece(f"b{n}", 30)) for n in range(4)]
+        many = [writer.submit(a_piece(f"b{n}", 15)) for n in range(7)]
         single = writer.submit(payment("single", ("alice", "cash", 1)))
         go.set()
         position = single.result(timeout=30).position
         lines = [line for one in many for line in one.result(timeout=30).lines]
         assert all(isinstance(line, Answer) and line.position > position for line in lines)
         assert first.result(timeout=30).position < position
-    # Beside a single one at most as many pieces as reach the share; then all that is left.
-    assert batches == [1, 1 + 2 * 30, 2 * 30]
-    assert BULK_SHARE == 50
+    # Beside a single one, and right after it, at most as many pieces as reach the share; then all
+    # that is left.
+    assert batches == [1, 1 + 2 * 15, 2 * 15, 3 * 15]
+    assert BULK_SHARE == 25
 
 
 def test_many_at_a_time_have_their_share_however_many_come_singly(ledger: Ledger) -> None:
