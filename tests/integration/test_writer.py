@@ -178,7 +178,7 @@ def test_what_came_together_counts_for_the_queue_until_it_is_decided(ledger: Led
         taken = [writer.submit(payment("first", ("alice", "cash", 1)))]
         while writer.queued:
             time.sleep(0.001)
-        taken += [writer.submit(a_piece(f"b{n}", 30)) for n in range(4)]
+        taken += [writer.submit(a_piece(f"b{n}", 15)) for n in range(4)]
         taken.append(writer.submit(payment("single", ("alice", "cash", 1))))
         gate.release()
         while writer.queued > 2:  # two pieces are its share beside the single one
