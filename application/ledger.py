@@ -187,7 +187,7 @@ class Ledger(Application[UUID]):
                 undisturbed = False
                 for stream in fetched.unread:
                     self._snapshots.take(stream)
-                self._catch_up(fetched.end)
+                self._catch_up(fetched)
                 subjects.clear()
                 accounts.clear()
                 continue
@@ -234,21 +234,21 @@ class Ledger(Application[UUID]):
             since=self._clock() - WINDOW,
         )
 
-    def _catch_up(self, end: int) -> None:
+    def _catch_up(self, fetched: Fetched) -> None:
         """Brings the cache to the end of the store: others have written, or we have and not heard.
 
         The one recovery from a lost race, a lost answer and a takeover.
         """
-        if end - self._position > MAX_CATCH_UP_EVENTS:
+        if fetched.end - self._position > MAX_CATCH_UP_EVENTS:
             self._empty_caches()
         else:
-            for _, event in self._recorded(self.store.read(self._position + 1, end)):
+            for _, event in self._recorded(self.store.read(self._position + 1, fetched.end)):
                 cached: Aggregate | None = self._subjects.find(event.originator_id)
                 if isinstance(event, AccountEvent):
                     cached = self._accounts.find(event.account)
                 if cached and cached.version + 1 == event.originator_version:
                     event.mutate(cached)
-        self._position = end
+        self._position, self._recorded_at = fetched.end, fetched.recorded_at
 
     def _empty_caches(self) -> None:
         self._accounts = RecentAccounts(self._cache_accounts)

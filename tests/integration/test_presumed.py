@@ -233,3 +233,17 @@ def test_recorded_time_never_steps_back_without_a_look_either(ledger: Ledger, cl
     last = ledger.store.read(end(ledger) - 1, end(ledger))
     assert len({one.recorded_at for one in last}) == 1  # type: ignore[attr-defined]
     assert last[0].recorded_at == clock.now + timedelta(seconds=3600)  # type: ignore[attr-defined]
+
+
+def test_recorded_time_is_that_of_the_end_however_it_was_learned(
+    ledger: Ledger, rival: Ledger, clock: Clock
+) -> None:
+    presuming(ledger)
+    clock.later(seconds=1)
+    commit(rival, payment("theirs", ("alice", "bob", 1)))
+    clock.later(seconds=-1)
+    for _ in range(2):  # finds what the other did, then nothing; and records nothing of its own
+        commit(ledger, replace(payment("dry", ("alice", "bob", 1)), dry_run=True))
+    with looks(ledger) as asked:
+        answer(ledger, payment("mine", ("alice", "bob", 1)))
+    assert not asked
