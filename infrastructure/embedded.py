@@ -136,7 +136,7 @@ class EmbeddedPostgres:
 
         It returns when the server answers. Raises EmbeddedFailed.
         """
-        if not self.directory.exists():
+        with suppress(FileExistsError):  # from before, or by another process just now
             self.directory.mkdir(parents=True)
             # Ours: as root, the server's user has to get through, but not to look.
             self.directory.chmod(0o700 if self._user is None else 0o711)
