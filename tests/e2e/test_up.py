@@ -128,8 +128,8 @@ def test_a_stop_that_comes_during_the_start_is_heard(tmp_path: Path) -> None:
     ) as up:
         until((tmp_path / "tally" / "pg.start.log").exists)
         up.terminate()
-        out, _ = up.communicate(timeout=60)
-    assert up.returncode == 0
+        out, said = up.communicate(timeout=60)
+    assert up.returncode == 0, said.decode()
     assert out == b""
     assert processes_of(tmp_path) == set()
 
