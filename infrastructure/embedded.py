@@ -254,8 +254,11 @@ class EmbeddedPostgres:
     def _ready(self, launched: int | None, timeout_s: float) -> Running:
         """Waits until the server takes connections."""
         deadline = time.monotonic() + timeout_s
+        missed = 0
         while not ((found := running(self.data)) and found.ready):
-            if found is None and (launched is None or not command(launched)):
+            gone = found is None and (launched is None or not command(launched))
+            missed = missed + 1 if gone else 0
+            if missed > 1:  # once, it may just be becoming PostgreSQL: in an exec it has no command
                 raise EmbeddedFailed(f"PostgreSQL ended at its start: {self._last_words()}")
             if time.monotonic() > deadline:
                 raise EmbeddedFailed(f"PostgreSQL was not ready within {timeout_s:g} s")

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from infrastructure import embedded
 from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.embedded_memory import machine_mb, shared_buffers_mb
 from infrastructure.embedded_place import EmbeddedFailed
@@ -183,6 +184,15 @@ def test_processes_that_start_at_once_share_one_server(place: Path) -> None:
     pids = {int(other.communicate(timeout=90)[0]) for other in others}
     assert len(pids) == 1
     assert _gone_soon(pids.pop()), "the last one stopped it"
+
+
+def test_a_server_seen_in_its_exec_has_not_ended(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: Iterator[list[str]] = iter([[]])
+    monkeypatch.setattr(embedded, "command", lambda pid: next(looks, ["postgres"]))
+    with EmbeddedPostgres(data) as server:
+        assert _answers(server.owner_dsn)
 
 
 def test_who_stops_while_another_uses_it_leaves_it_running(data: Path) -> None:
