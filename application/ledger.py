@@ -144,6 +144,7 @@ class Ledger(Application[UUID]):
         may raise after it: the next try then finds this batch's commands by their keys.
         """
         if batch.events:
+            # Where it raises, the next batch is looked up.
             undisturbed, self._undisturbed = self._undisturbed, False
             self.events.put(batch.events, decided_at=batch.decided_at, recorded_at=batch.now)
             self._undisturbed = undisturbed

@@ -52,6 +52,7 @@ class Fetched(NamedTuple):
     unread: Sequence[UUID] = ()
     """Accounts too long to load here: they want a snapshot first."""
     attempts: Sequence[Attempt] = ()
+    """Those that were asked for."""
 
 
 class LedgerStore(AttemptStore, Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from eventsourcing.persistence import IntegrityError
 
 from application.answers import Answer
 from application.attempts import WINDOW, Attempt, AttemptLimits
@@ -158,6 +159,19 @@ def more_commands() -> Sequence[Command]:
         command(BringDeviceOnline, "online", device=device.id),
         command(RevokeDevice, "revoke", device=device.id),
     )
+
+
+def test_the_store_itself_refuses_a_key_that_was_presumed_to_be_new(ledger: Ledger) -> None:
+    """By the constraint that docs/operations.md names: it is what the log shows."""
+    commit(ledger, payment("known", ("alice", "bob", 10)))
+    since = end(presuming(ledger))
+    batch = ledger.decide(
+        [payment("new", ("alice", "bob", 5)), payment("known", ("bob", "bob", 1))]
+    )
+    assert batch.presumed
+    with pytest.raises(IntegrityError, match="events_stream_version_key"):
+        ledger.commit(batch)
+    assert end(ledger) == since
 
 
 def test_every_command_sent_again_is_answered_as_at_first(ledger: Ledger, clock: Clock) -> None:
