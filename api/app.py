@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from api import openapi
 from api.access import AccessLog
 from api.conditional import Conditional
+from api.direct_reads import DirectReads, ErrorHandlers
 from api.edge import Edge
 from api.metrics import Metrics
 from api.operations import query_problem
@@ -93,8 +94,7 @@ def make_app(running: Running, metrics: Metrics) -> FastAPI:
         openapi_url=None,  # it and /docs are routes of ours: see routes/health.py
         redirect_slashes=False,
         exception_handlers={
-            Problem: _problem,
-            StoreUnavailable: _store_unavailable,
+            **ERRORS,
             RequestValidationError: _invalid_query,
             HTTPException: _http_error,
         },
@@ -120,7 +120,9 @@ class App(FastAPI):
         self._access = access
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Edge(Conditional(super().build_middleware_stack()), self._access)
+        routes = [route for router in ROUTERS for route in router.routes]
+        direct = DirectReads(super().build_middleware_stack(), routes, ERRORS)
+        return Edge(Conditional(direct), self._access)
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -131,6 +133,10 @@ async def _problem(request: Request, error: Exception) -> Response:
 async def _store_unavailable(request: Request, error: Exception) -> Response:
     """Of a read; what a command makes of it is in api/commands.py."""
     return await _problem(request, Problem("store_unavailable"))
+
+
+ERRORS: Final[ErrorHandlers] = {Problem: _problem, StoreUnavailable: _store_unavailable}
+"""What handlers raise."""
 
 
 async def _invalid_query(request: Request, error: Exception) -> Response:
