@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from projections.arrays import numbers
 from projections.feed import START, Mark
-from projections.writing import numbers
 
 ADVISORY_CLASS: Final = 1_952_541_810
 """First number of our two-number advisory locks; the second is made of the projection's name."""

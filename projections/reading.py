@@ -18,6 +18,7 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from projections.arrays import texts
 from projections.tables import sql
 
 POLL_S: Final = 0.004
@@ -39,7 +40,7 @@ SELECT p.projection, p.generation, min(c.position) AS position, min(c.recorded_a
     min(c.halted_position) AS halted_position, min(c.halted_reason) AS halted_reason
 FROM tally_read.pointers p
 JOIN tally_read.checkpoints c USING (projection, generation)
-WHERE p.projection = ANY(%s)
+WHERE p.projection = ANY(%s::text[])
 GROUP BY p.projection, p.generation, p.partitions
 HAVING count(*) = p.partitions
 """
@@ -161,5 +162,5 @@ class Reader:
 async def _standings(
     connection: AsyncConnection[TupleRow], projections: list[str]
 ) -> dict[str, Standing]:
-    cursor = await connection.execute(_WATERMARKS, (projections,), prepare=True)
+    cursor = await connection.execute(_WATERMARKS, (texts(projections),), prepare=True)
     return {row[0]: Standing(*row[1:]) for row in await cursor.fetchall()}

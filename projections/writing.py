@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
@@ -135,27 +134,3 @@ def _table(target: str) -> str:
 def _columns(target: str) -> Sequence[str]:
     columns = target.partition(" (")[2].rstrip(")")
     return [column.strip() for column in columns.split(",")]
-
-
-def numbers(values: Iterable[int | None]) -> str:
-    """An array of integers as PostgreSQL reads it; psycopg, value by value, takes seven times as
-    long, which was an eighth of a rebuild."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
-
-
-def texts(values: Iterable[str]) -> str:
-    """An array of texts as PostgreSQL reads it, as `numbers` are. They hold no NUL: no text in
-    PostgreSQL does."""
-    listed = [*values]
-    quoted = "\0".join(listed).replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
-    return '{"' + quoted + '"}' if listed else "{}"
-
-
-def times(values: Iterable[datetime]) -> str:
-    """An array of times as PostgreSQL reads it, as `numbers` are."""
-    told: dict[datetime, str] = {}  # what one batch recorded has one time, and each takes 0.8 µs
-    return (
-        "{"
-        + ",".join([told.get(each) or told.setdefault(each, each.isoformat()) for each in values])
-        + "}"
-    )

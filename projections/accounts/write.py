@@ -9,9 +9,10 @@ from psycopg import Connection
 from psycopg.types.json import Json
 
 from projections.accounts.fold import fold
+from projections.arrays import numbers, texts
 from projections.feed import Record
 from projections.tables import sql
-from projections.writing import insert_rows, numbers, texts
+from projections.writing import insert_rows
 
 _OPENED = """tally_read.accounts{g} (account, currency, normal_side, opened_at, opened_position,
     overdraft_limit, max_balance, metadata, limits, status, version, position)"""

@@ -7,10 +7,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from projections.arrays import numbers, texts, times
 from projections.balances.fold import Balance, Hold, HoldKey, Known, Opened, fold, needed
 from projections.feed import Record
 from projections.tables import sql
-from projections.writing import insert_rows, numbers, texts, times
+from projections.writing import insert_rows
 
 _KNOWN = """
 SELECT account, normal_side, position, version, posted, pending_debit, pending_credit, available,

@@ -10,10 +10,11 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from projections.arrays import numbers
 from projections.feed import Record
 from projections.payments.carriers import Booked, Held, booked, held_before
 from projections.tables import sql
-from projections.writing import insert_rows, numbers
+from projections.writing import insert_rows
 
 _HELD = """
 SELECT id, carrier, postings, captured FROM tally_read.payments{g} WHERE id = ANY(%s)

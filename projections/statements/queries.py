@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
 
 from domain.times import time_text
+from projections.arrays import numbers, texts
 from projections.reading import View
 from projections.statements.fold import Sums
 
@@ -251,13 +252,13 @@ async def _by_value_date(
 
 async def _first_positions(view: View, days: Sequence[date], at: int) -> list[int]:
     """First position booked on each day or after it; at + 1 where it lies beyond."""
-    rows = await view.rows(_FIRST_POSITIONS, {"days": list(days)})
+    rows = await view.rows(_FIRST_POSITIONS, {"days": texts(map(str, days))})
     return [at + 1 if row["position"] is None else min(row["position"], at + 1) for row in rows]
 
 
 async def _sums_at(view: View, account: str, positions: Sequence[int]) -> list[tuple[Sums, Sums]]:
     """Of each position: the sums of all entries up to it, and of the off ones among them."""
-    rows = await view.rows(_SUMS_AT, {"account": account, "positions": list(positions)})
+    rows = await view.rows(_SUMS_AT, {"account": account, "positions": numbers(positions)})
     return [
         (
             Sums(int(row["debits"] or 0), int(row["credits"] or 0)),
@@ -275,7 +276,9 @@ async def _on_day_sums(view: View, account: str, positions: Sequence[int]) -> li
 
 async def _off_sums(view: View, account: str, days: Sequence[date], at: int) -> list[Sums]:
     """Sums of the off entries with a value date before each day."""
-    rows = await view.rows(_OFF_BEFORE, {"account": account, "days": list(days), "at": at})
+    rows = await view.rows(
+        _OFF_BEFORE, {"account": account, "days": texts(map(str, days)), "at": at}
+    )
     return [_sums(row) for row in rows]
 
 

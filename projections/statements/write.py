@@ -7,10 +7,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from projections.arrays import numbers, texts
 from projections.feed import Record
 from projections.statements.fold import Day, Sums, Totals, fold, needed
 from projections.tables import sql
-from projections.writing import insert_rows, numbers, texts
+from projections.writing import insert_rows
 
 # As text: from a numeric to an integer by way of Decimal takes twice as long.
 _TOTALS = """

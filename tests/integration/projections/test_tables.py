@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from projections.writing import numbers, texts, times
+from projections.arrays import numbers, texts, times
 from tests.fixtures.fix_postgres import Store
 
 
