@@ -31,6 +31,7 @@ from api.routes import (
     bulk,
     decoding,
     devices,
+    docs,
     events,
     health,
     holds,
@@ -67,6 +68,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     trial_balance.router,
     events.router,
     health.router,
+    docs.router,
 )
 
 Running = Callable[[], AbstractAsyncContextManager[Parts]]
@@ -91,7 +93,7 @@ def make_app(running: Running, metrics: Metrics) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         title="Tallystick",
         lifespan=lifespan,
-        openapi_url=None,  # it and /docs are routes of ours: see routes/health.py
+        openapi_url=None,  # it and /docs are routes of ours: see routes/docs.py
         redirect_slashes=False,
         exception_handlers={
             **ERRORS,

@@ -1,7 +1,6 @@
-"""/v1/status, /livez, /readyz, /metrics, /openapi.json, /docs."""
+"""/v1/status, /livez, /readyz, /metrics."""
 
 from fastapi import APIRouter
-from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -92,13 +91,3 @@ async def get_metrics(request: Request) -> Response:
         pool=parts.reads.pool_stats(),
     )
     return Response(content, media_type=CONTENT_TYPE)
-
-
-@router.get("/openapi.json", include_in_schema=False)
-async def get_openapi_document(request: Request) -> Response:
-    return answered(request.app.openapi())
-
-
-@router.get("/docs", include_in_schema=False)
-async def get_docs(request: Request) -> Response:
-    return get_swagger_ui_html(openapi_url="/openapi.json", title="Tallystick")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 import pytest
@@ -231,7 +233,22 @@ def test_the_metrics_tell_of_requests_by_route_and_never_by_path(shared_api: Api
         assert name in text
 
 
-def test_the_documentation_page_is_there(shared_api: Api) -> None:
+def test_the_documentation_page_loads_nothing_from_anywhere_else(shared_api: Api) -> None:
     answer = shared_api.get("/docs", role=None)
     assert answer.headers["Content-Type"].startswith("text/html")
-    assert "/openapi.json" in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self';")
+    assert "http" not in policy
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    assert sorted(url.rsplit(".")[-1] for url in loaded) == ["css", "js", "png"]
+    for url in [*loaded, "/openapi.json"]:
+        assert url in answer.text
+        assert not urlsplit(url).netloc
+        file = shared_api.get(url, role=None)
+        assert (file.status_code, len(file.content) > 1_000) == (200, True)
+
+
+def test_of_the_documentation_there_is_no_other_file(shared_api: Api) -> None:
+    for name in ("redoc.standalone.js", "core.py", "..%2Fcore.py", "%2Fetc%2Fpasswd"):
+        answer = shared_api.get(f"/docs/{name}", role=None)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
