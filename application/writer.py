@@ -20,7 +20,7 @@ from eventsourcing.persistence import IntegrityError, InterfaceError, Operationa
 
 from application.answers import Answer
 from application.batch import Batch
-from application.commands import Command
+from application.commands import Command, PayTogether
 from application.ledger import Ledger
 from application.ports import EndMoved, StorageFull, StoreUnavailable
 
@@ -140,7 +140,7 @@ class Writer:
         with suppress(Empty):
             waiting = self._queue.get(block=not self._many)
             while waiting is not None:
-                if len(waiting.command.commands) > 1:
+                if isinstance(waiting.command, PayTogether):  # of one payment too: in their order
                     self._many.append(waiting)
                 elif _is_wanted(waiting):
                     batch.append(waiting)

@@ -13,6 +13,7 @@ import httpx2
 import psycopg
 import pytest
 
+from api.bulk import PIECE
 from tests.fixtures.fix_api import Api, an_api, one_posting
 from tests.fixtures.fix_postgres import Cluster, Store
 
@@ -111,6 +112,18 @@ def test_each_line_is_answered_in_order_as_if_sent_singly(
                 one.pop(changing, None)
             expected = {k: v for k, v in single.json().items() if k not in ("status", "request_id")}
             assert one == expected
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+def test_a_last_line_alone_in_its_piece_comes_after_those_before(
+    bank: Api, people: tuple[str, str], pieces: int
+) -> None:
+    first = line(*people, 1)
+    others = [line(*people, 1) for _ in range(pieces * PIECE - 1)]
+    told = answers(send(bank, [first, *others, first]))
+    assert [one["replayed"] for one in told] == [False] * pieces * PIECE + [True]
+    positions = [one["position"] for one in told[:-1]]
+    assert positions == sorted(positions)
 
 
 def test_sent_again_it_gives_the_first_answers(bank: Api, people: tuple[str, str]) -> None:
