@@ -36,7 +36,7 @@ from application.writer import Overloaded, Writer
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_LINES: Final = 10_000
-PIECE: Final = 25
+PIECE: Final = 12
 """Lines that go to the writer, and are answered, at a time: one by one costs as much as deciding
 them; others get their turn in between."""
 AHEAD: Final = 8

@@ -25,8 +25,9 @@ from application.ledger import Ledger
 from application.ports import EndMoved, StorageFull, StoreUnavailable
 
 RETRY_PAUSE_S = 0.1
-BULK_SHARE = 25
-"""Payments that came many at a time, in a batch that has others too: some milliseconds of it."""
+BULK_SHARE = 12
+"""Payments that came many at a time, in a batch that has others too: a millisecond of it. With 25,
+the singles beside a bulk took 2.2 times as long at p99 as without one, with 12 1.7 times."""
 
 _log = logging.getLogger(__name__)
 
