@@ -22,6 +22,7 @@ from tests.property.amounts import assert_amounts_add_up
 from tests.property.model import Model
 from tests.property.strategies import jumps, picks, writers
 
+PAYS = ("pay", "refund", "show", "pay_ask")
 WAITING = ("held", "scheduled", "pending_confirmation")
 
 _examples = itertools.count()
@@ -48,7 +49,7 @@ class SideBySide(RuleBasedStateMachine):
         expected = self.model.send(name, request)
         got = self.clients[writer].send(name, self.example, request)
         self.compare(request[0], got, expected, request)
-        if request[0] in ("pay", "refund") and got[0] == "ok":
+        if request[0] in PAYS and got[0] == "ok":
             self.floor(name, got[1])
 
     def compare(self, kind: str, got: Any, expected: Any, request: Any) -> None:
@@ -88,9 +89,9 @@ class SideBySide(RuleBasedStateMachine):
     def at(self, now: datetime) -> None:
         self.clock.now = self.model.clock = now
 
-    def do_what_is_due(self, writer: int, step: str, payment: str) -> None:
-        expected = self.model.due(step, payment)
-        self.compare(step, self.clients[writer].due(step, payment), expected, payment)
+    def do_what_is_due(self, writer: int, step: str, of: str) -> None:
+        expected = self.model.due(step, of)
+        self.compare(step, self.clients[writer].due(step, of), expected, of)
 
     # Again, and for trial -------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import operator
 from datetime import UTC, datetime, timedelta
 
 from tests.property.outcomes import UNDECIDED, Refusal, code_of, refuse_if
-from tests.property.velocity import fits, frees_at
+from tests.property.velocity import HELD, fits, frees_at
 
 MOST = 9_007_199_254_740_991
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
@@ -17,6 +17,9 @@ COMPARE = {op: getattr(operator, op.replace("te", "e")) for op in ("eq", "gt", "
 
 
 class Model:
+    MAKES = ("pay", "refund")
+    """What makes a payment, or another thing, that is named by its key from there on."""
+
     def __init__(self, recorded=datetime(2000, 1, 1, tzinfo=UTC)):
         self.accounts, self.payments, self.answers = {}, {}, {}
         self.clock = self.recorded = recorded
@@ -63,9 +66,8 @@ class Model:
     def decide(self, key, request):
         kind, *members = request
         self.steps += 1
-        made = kind in ("pay", "refund")
         try:
-            return "ok", getattr(self, kind)(*([key] if made else []), *members)
+            return "ok", getattr(self, kind)(*([key] if kind in self.MAKES else []), *members)
         except Refusal as refusal:
             return "refused", refusal.args[0]
 
@@ -127,7 +129,9 @@ class Model:
         at = terms.get("execute_at")
         refuse_if(at and not self.now < at <= self.now + timedelta(days=366), "invalid_request")
         payment = self.payments[key] = {
-            "state": "scheduled" if at else "held" if terms.get("hold_s") else "settled",
+            "state": "scheduled"
+            if at
+            else terms.get("to", "held" if "hold_s" in terms else "settled"),
             "postings": [list(posting) for posting in postings],
             "terms": terms,
             "captured": [0] * len(postings),
@@ -150,7 +154,7 @@ class Model:
     def make(self, payment):
         self.check_conditions(payment)
         asked = copy.deepcopy(payment["postings"])
-        held = payment["state"] == "held"
+        held = payment["state"] in HELD
         try:
             moved = {}
             for posting in payment["postings"]:
@@ -191,10 +195,11 @@ class Model:
 
     def expire(self, payment):
         payment = self.payment(payment)
-        refuse_if(payment["state"] != "held" or self.now < payment["expires_at"], "nothing_due")
+        waits = payment["state"] in HELD and self.now >= payment["expires_at"]
+        refuse_if(not waits, "nothing_due")
         self.release(payment)
+        payment["ended_by_deadline"] = payment["state"] == "held"
         payment["state"] = "settled" if any(payment["captured"]) else "expired"
-        payment["ended_by_deadline"] = True
         return self.told(payment)
 
     def execute(self, payment):
@@ -365,7 +370,7 @@ class Model:
         return sum(
             left
             for payment in self.payments.values()
-            if payment["state"] == "held" and payment["expires_at"] and at < payment["expires_at"]
+            if payment["state"] in HELD and payment["expires_at"] and at < payment["expires_at"]
             for posting, left in zip(payment["postings"], self.left(payment), strict=True)
             if posting[side == "credit"] == name
         )

@@ -11,9 +11,7 @@ UNDECIDED = {
 }
 """Refusals that are not kept: the key may be used again."""
 
-ELSEWHERE = {
-    "balance_overflow",
-    # Of payment requests, pay codes and devices, which the model doesn't have.
+OF_REQUESTS_AND_CODES = {
     "request_canceled",
     "request_paid",
     "request_expired",
@@ -23,8 +21,10 @@ ELSEWHERE = {
     "pay_code_invalid",
     "pay_code_exceeded",
     "payment_not_pending",
-    "device_revoked",
 }
+"""Refusals that only payment requests and pay codes meet."""
+
+ELSEWHERE = {"balance_overflow", "device_revoked"}
 """Refusals that are met in tests of their own."""
 
 

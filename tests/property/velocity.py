@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+HELD = ("held", "pending_confirmation")
+"""States of a payment whose money is held, until its deadline."""
 ROLLING = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
@@ -24,7 +26,7 @@ def counts_for(payment, name, at):
     """What it has debited, and what is held then, of that account."""
     if "at" not in payment or payment["state"] in ("refused", "scheduled"):
         return 0
-    held = payment["state"] == "held" and at < payment["expires_at"]
+    held = payment["state"] in HELD and at < payment["expires_at"]
     return sum(
         posting[2] if held else captured
         for posting, captured in zip(payment["postings"], payment["captured"], strict=True)
