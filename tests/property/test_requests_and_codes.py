@@ -195,11 +195,19 @@ class RequestsAndCodes(SideBySide):
         amount=small,
         then=st.sampled_from(("confirm", "confirm", "decline", "cancel", "expire", None)),
         frozen=st.booleans(),
+        again=steps,
     )
     def ask_the_payer(
-        self, key: int, writer: int, payer: str, amount: int, then: str | None, frozen: bool
+        self,
+        key: int,
+        writer: int,
+        payer: str,
+        amount: int,
+        then: str | None,
+        frozen: bool,
+        again: str,
     ) -> None:
-        """Rarely refused, and so answered at once now and then."""
+        """Rarely refused, and so answered at once now and then; and then answered again."""
         key *= 10_000_000
         self.send(key + 1, writer, ("issue", payer, "EUR", amount, 0, 60))
         code, payment = f"{self.example}-{key + 1}", f"{self.example}-{key + 2}"
@@ -213,6 +221,8 @@ class RequestsAndCodes(SideBySide):
             elif then:
                 self.send(key + 4, 1 - writer, (then, payment))
             self.send(key + 5, writer, ("status", payer, "open"))
+            if then:
+                self.send(key + 6, writer, (again, payment))
 
     @rule(key=keys, writer=writers, pick=picks, step=steps)
     def answer(self, key: int, writer: int, pick: int, step: str) -> None:
