@@ -17,8 +17,7 @@ COMPARE = {op: getattr(operator, op.replace("te", "e")) for op in ("eq", "gt", "
 
 
 class Model:
-    MAKES = ("pay", "refund")
-    """What makes a payment, or another thing, that is named by its key from there on."""
+    MAKES = ("pay", "refund")  # what is named by its key from there on
 
     def __init__(self, recorded=datetime(2000, 1, 1, tzinfo=UTC)):
         self.accounts, self.payments, self.answers = {}, {}, {}
@@ -195,8 +194,7 @@ class Model:
 
     def expire(self, payment):
         payment = self.payment(payment)
-        waits = payment["state"] in HELD and self.now >= payment["expires_at"]
-        refuse_if(not waits, "nothing_due")
+        refuse_if(payment["state"] not in HELD or self.now < payment["expires_at"], "nothing_due")
         self.release(payment)
         payment["ended_by_deadline"] = payment["state"] == "held"
         payment["state"] = "settled" if any(payment["captured"]) else "expired"
