@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
@@ -123,7 +124,10 @@ class App(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         routes = [route for router in ROUTERS for route in router.routes]
-        direct = DirectReads(super().build_middleware_stack(), routes, ERRORS)
+        stack = super().build_middleware_stack()
+        # It would answer a defect in words of its own, and break the connection: Edge doesn't.
+        assert isinstance(stack, ServerErrorMiddleware)
+        direct = DirectReads(stack.app, routes, ERRORS)
         return Edge(Conditional(direct), self._access)
 
 
