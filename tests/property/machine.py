@@ -43,8 +43,11 @@ class SideBySide(RuleBasedStateMachine):
 
     # How they are asked ---------------------------------------------------------------
 
+    def name(self, key: int) -> str:
+        return f"{self.example}-{key}"
+
     def send(self, key: int, writer: int, request: tuple[Any, ...]) -> None:
-        name = f"{self.example}-{key}"
+        name = self.name(key)
         self.sent.setdefault(name, request)
         expected = self.model.send(name, request)
         got = self.clients[writer].send(name, self.example, request)

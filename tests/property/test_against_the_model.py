@@ -58,8 +58,8 @@ class LedgerAndModel(SideBySide):
         self.send(-7, 0, ("status", "cold", "frozen"))
         # Rare by chance: more than is held, and a condition alone that fails.
         self.send(-8, 0, ("pay", (("b", "a", 1, "EUR"),), {"hold_s": 60}))
-        self.send(-9, 0, ("capture", f"{self.example}--8", 2, True))
-        self.send(-10, 0, ("void", f"{self.example}--8"))
+        self.send(-9, 0, ("capture", self.name(-8), 2, True))
+        self.send(-10, 0, ("void", self.name(-8)))
         self.send(-11, 0, ("pay", (("a", "b", 1, "EUR"),), NEVER))
 
     # Time -----------------------------------------------------------------------------
@@ -183,7 +183,7 @@ class LedgerAndModel(SideBySide):
         lines=st.lists(st.tuples(keys, postings, terms), min_size=1, max_size=4),
     )
     def together(self, writer: int, lines: Any) -> None:
-        named = [(f"{self.example}-{own}", ("pay", moved, given)) for own, moved, given in lines]
+        named = [(self.name(own), ("pay", moved, given)) for own, moved, given in lines]
         self.send_together(writer, named)
 
     @rule(key=keys, writer=writers, rows=st.lists(fixed, min_size=2, max_size=4))
@@ -192,7 +192,7 @@ class LedgerAndModel(SideBySide):
         self.send_together(
             writer,
             [
-                (f"{self.example}-{key + n}", ("pay", (("a", "b", amount, "EUR"),), {}))
+                (self.name(key + n), ("pay", (("a", "b", amount, "EUR"),), {}))
                 for n, amount in enumerate(rows)
             ],
         )
@@ -220,7 +220,7 @@ class LedgerAndModel(SideBySide):
         key *= 10_000_000
         self.send(key + 1, writer, ("velocity", "a", (limit,)))
         self.send(key + 2, writer, ("pay", (("a", "b", held, "EUR"),), {"hold_s": 2}))
-        name = f"{self.example}-{key + 2}"
+        name = self.name(key + 2)
         if end == "void":
             self.send(key + 3, writer, ("void", name))
         elif end in ("part", "whole"):

@@ -52,6 +52,30 @@ class RequestsAndCodes(SideBySide):
         self.send(-11, 0, ("ask", "c", 2, "EUR", MONTH_S))
         self.send(-12, 0, ("ask", "c", None, "EUR", MONTH_S))
         self.send(-13, 0, ("issue", "b", "EUR", 5, 3, MONTH_S))
+        # Rare by chance.
+        self.send(-14, 1, ("pay_ask", self.name(-12), "b", 1, None, "qr"))
+        self.send(-15, 0, ("pay_ask", self.name(-11), "b", 1, 3, "qr"))
+        self.send(-16, 1, ("pay_ask", self.name(-11), "b", 2, 2, "qr"))
+        self.send(-17, 0, ("pay_ask", self.name(-11), "b", 1, 2, "qr"))
+        self.send(-18, 1, ("pay_ask", self.name(-11), "a", 1, 2, "qr"))
+        self.send(-19, 0, ("ask", "c", 2, "EUR", MONTH_S))
+        self.send(-20, 1, ("cancel_ask", self.name(-19)))
+        self.send(-21, 0, ("pay_ask", self.name(-19), "b", 1, 2, "qr"))
+        self.send(-22, 1, ("show", self.name(-13), "c", 6, "EUR", "qr"))
+        self.send(-23, 0, ("refund", self.name(-17), 1))
+        self.send(-24, 1, ("change_ask", self.name(-12), None, MONTH_S))
+        self.send(-25, 0, ("ask", "c", 2, "EUR", CONFIRM_S))
+        self.send(-26, 0, ("issue", "b", "EUR", 5, 3, CONFIRM_S))
+        for number, step in enumerate(("confirm", "decline", "cancel", "expire")):
+            code, payment = -30 - number, -40 - number
+            self.send(code, 0, ("issue", "a", "EUR", 1, 0, MONTH_S))
+            self.send(payment, 1, ("show", self.name(code), "c", 1, "EUR", "qr"))
+            if step != "expire":
+                self.send(-50 - number, 0, (step, self.name(payment)))
+        self.at(self.model.now + timedelta(seconds=CONFIRM_S))
+        self.do_what_is_due(0, "expire", self.name(-43))
+        self.do_what_is_due(1, "expire_ask", self.name(-25))
+        self.do_what_is_due(0, "expire_code", self.name(-26))
 
     # Accounts and money -------------------------------------------------------------------
 
@@ -210,7 +234,7 @@ class RequestsAndCodes(SideBySide):
         """Rarely refused, and so answered at once now and then; and then answered again."""
         key *= 10_000_000
         self.send(key + 1, writer, ("issue", payer, "EUR", amount, 0, 60))
-        code, payment = f"{self.example}-{key + 1}", f"{self.example}-{key + 2}"
+        code, payment = self.name(key + 1), self.name(key + 2)
         if code in self.model.codes:
             self.send(key + 2, writer, ("show", code, "c", amount, "EUR", "qr"))
             if frozen:
