@@ -98,7 +98,8 @@ class Allowed:
     async def __call__(self, request: Request) -> None:
         """Raises Problem: unauthenticated, forbidden."""
         ring: KeyRing = request.app.state.parts.keys
-        caller = await ring.caller(_token(request))
+        token = sent_token(request)
+        caller = await ring.caller(token) if token else None
         if caller is None:
             raise _unauthenticated()
         request.state.caller = caller
@@ -118,12 +119,10 @@ def bearer(authorization: str) -> str | None:
     return token if scheme.lower() == "bearer" and 0 < len(token) <= MAX_TOKEN_LENGTH else None
 
 
-def _token(request: Request) -> str:
+def sent_token(request: Request) -> str | None:
+    """The token of a request's one Authorization header; None where there is no such."""
     sent = request.headers.getlist("authorization")
-    token = bearer(sent[0]) if len(sent) == 1 else None
-    if token is None:
-        raise _unauthenticated()
-    return token
+    return bearer(sent[0]) if len(sent) == 1 else None
 
 
 def _unauthenticated() -> Problem:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth import Allowed, bearer
+from api.auth import Allowed, sent_token
 from api.queries import Query
 from infrastructure.keys import Role
 
@@ -97,8 +97,7 @@ def _read(route: APIRoute) -> _Read:
 
 def _known(request: Request, allowed: frozenset[Role]) -> bool:
     """Whether who asks is known without a question to the store, and may."""
-    sent = request.headers.getlist("authorization")
-    token = bearer(sent[0]) if len(sent) == 1 else None
+    token = sent_token(request)
     caller = request.app.state.parts.keys.known(token) if token else None
     if caller is None or caller.role not in allowed:
         return False

@@ -133,6 +133,7 @@ def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the
         while writer.queued:
             time.sleep(0.001)
         many = [writer.submit(a_piece(f"b{n}", 8)) for n in range(7)]
+        many.append(writer.submit(a_piece("last", 1)))  # a body's last line, alone: not first
         single = writer.submit(payment("single", ("alice", "cash", 1)))
         go.set()
         position = single.result(timeout=30).position
@@ -141,7 +142,7 @@ def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the
         assert first.result(timeout=30).position < position
     # Beside a single one, and right after it, at most as many pieces as reach the share; then all
     # that is left.
-    assert batches == [1, 1 + 2 * 8, 2 * 8, 3 * 8]
+    assert batches == [1, 1 + 2 * 8, 2 * 8, 3 * 8 + 1]
     assert BULK_SHARE == 12
 
 

@@ -136,7 +136,11 @@ class SideBySide(RuleBasedStateMachine):
                 assert self.clients[1].send(name, self.example, request) == expected
 
 
-def run(machine: type[SideBySide], *, examples: int) -> None:
+def run(
+    machine: type[SideBySide], clients: Sequence[Client], clock: Clock, *, examples: int
+) -> Counter[tuple[str, str]]:
+    """How often each kind of request came to each outcome."""
+    machine.clients, machine.clock, machine.outcomes = clients, clock, Counter()
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -147,3 +151,4 @@ def run(machine: type[SideBySide], *, examples: int) -> None:
             print_blob=True,
         ),
     )
+    return machine.outcomes

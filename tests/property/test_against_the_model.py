@@ -7,7 +7,6 @@ replayed from the store alone.
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -273,12 +272,9 @@ class LedgerAndModel(SideBySide):
 def test_the_ledger_does_what_the_model_says(
     clients: tuple[Client, Client], clock: Clock, scaled: Any, figure: Any
 ) -> None:
-    class Machine(LedgerAndModel):
-        pass
-
-    Machine.clients, Machine.clock, Machine.outcomes = clients, clock, Counter()
     # Less than its share of the whole run, which takes half an hour.
-    run(Machine, examples=scaled(10_000) if scaled(100) >= 100 else 300)
-    figure("commands sent to ledger and model", Machine.outcomes.total())
-    refused = {code for _, code in Machine.outcomes}
+    examples = scaled(10_000) if scaled(100) >= 100 else 300
+    outcomes = run(LedgerAndModel, clients, clock, examples=examples)
+    figure("commands sent to ledger and model", outcomes.total())
+    refused = {code for _, code in outcomes}
     assert refused >= set(REFUSED) - ELSEWHERE - OF_REQUESTS_AND_CODES, "a rule was never met"

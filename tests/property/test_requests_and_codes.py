@@ -3,7 +3,6 @@ used twice, and what waits for its payer is money held once."""
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -307,14 +306,11 @@ class RequestsAndCodes(SideBySide):
 def test_requests_and_codes_do_what_the_model_says(
     clients: tuple[Client, Client], clock: Clock, scaled: Any, figure: Any
 ) -> None:
-    class Machine(RequestsAndCodes):
-        pass
-
-    Machine.clients, Machine.clock, Machine.outcomes = clients, clock, Counter()
-    run(Machine, examples=scaled(3_000) if scaled(100) >= 100 else 200)
-    figure("commands on requests and codes sent to both", Machine.outcomes.total())
-    refused = {code for _, code in Machine.outcomes}
+    examples = scaled(3_000) if scaled(100) >= 100 else 200
+    outcomes = run(RequestsAndCodes, clients, clock, examples=examples)
+    figure("commands on requests and codes sent to both", outcomes.total())
+    refused = {code for _, code in outcomes}
     assert refused >= OF_REQUESTS_AND_CODES, "a rule was never met"
-    done = {kind for kind, outcome in Machine.outcomes if outcome == "ok"}
+    done = {kind for kind, outcome in outcomes if outcome == "ok"}
     assert done >= {"pay_ask", "show", "confirm", "decline", "cancel", "expire", "expire_ask"}
     assert done >= {"expire_code", "refund", "change_ask", "cancel_ask"}
