@@ -32,7 +32,7 @@ from application.answers import Answer
 from application.batch import BulkRefused
 from application.commands import Command, MakePayment, PayTogether
 from application.ports import StorageFull, StoreUnavailable
-from application.writer import Overloaded, Writer
+from application.writer import CommandWriter, Overloaded
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_LINES: Final = 10_000
@@ -158,7 +158,7 @@ async def decided_in_turn(
                 answer.exception()
 
 
-async def _submitted(writer: Writer, command: Command) -> "asyncio.Future[Answer]":
+async def _submitted(writer: CommandWriter, command: Command) -> "asyncio.Future[Answer]":
     """A full queue is waited for."""
     while True:
         try:
@@ -168,7 +168,7 @@ async def _submitted(writer: Writer, command: Command) -> "asyncio.Future[Answer
 
 
 async def _results(
-    writer: Writer, piece: Sequence[Line], answer: "asyncio.Future[Answer]"
+    writer: CommandWriter, piece: Sequence[Line], answer: "asyncio.Future[Answer]"
 ) -> Sequence[Answer | Exception]:
     """Of its payments, in order."""
     payments = [line for line in piece if isinstance(line, MakePayment)]

@@ -1,22 +1,35 @@
-"""What is measured of the API process, in Prometheus' text format."""
+"""What is measured of the API's processes, in Prometheus' text format."""
 
+import os
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The library's own: a folder where the processes of one API keep what they measure."""
+_gauge: Final = partial(Gauge, multiprocess_mode="mostrecent")
+"""They are asked for when somebody wants to know: the process that was asked last knows best."""
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
 _BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class Metrics:
-    """Of one process: a registry of its own, so that two apps in a process don't mix."""
+    """Of one process, or of those that share a folder for it.
+
+    A registry of its own, so that two apps in a process don't mix.
+    """
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
+        registry = CollectorRegistry()
+        self._told = registry
+        if _SHARED in os.environ:
+            self._told = CollectorRegistry()
+            MultiProcessCollector(self._told)  # type: ignore[no-untyped-call]
         self._requests = Counter(
             "tally_http_requests", "Answers", ("method", "route", "status"), registry=registry
         )
@@ -40,44 +53,44 @@ class Metrics:
             registry=registry,
         )
         self._appended = Counter("tally_events_appended", "Events recorded", registry=registry)
-        self._queued = Gauge("tally_writer_queued", "Commands that wait", registry=registry)
-        self._end = Gauge("tally_store_end", "Last position of the store", registry=registry)
-        self._position = Gauge(
+        self._queued = _gauge("tally_writer_queued", "Commands that wait", registry=registry)
+        self._end = _gauge("tally_store_end", "Last position of the store", registry=registry)
+        self._position = _gauge(
             "tally_projection_position", "Where it stands", ("projection",), registry=registry
         )
-        self._lag = Gauge(
+        self._lag = _gauge(
             "tally_projection_lag",
             "Positions behind the store",
             ("projection",),
             registry=registry,
         )
-        self._lag_seconds = Gauge(
+        self._lag_seconds = _gauge(
             "tally_projection_lag_seconds",
             "Age of what it lacks",
             ("projection",),
             registry=registry,
         )
-        self._halted = Gauge(
+        self._halted = _gauge(
             "tally_projection_halted",
             "1 where an event stopped it: see its log",
             ("projection",),
             registry=registry,
         )
-        self._waits = Gauge(
+        self._waits = _gauge(
             "tally_executions_wait",
             "1 where scheduled payments and expired holds wait for the payments read model, which"
             " is halted or missing",
             registry=registry,
         )
         self._mirror = {
-            name: Gauge(f"tally_mirror_{name}", told, registry=registry)
+            name: _gauge(f"tally_mirror_{name}", told, registry=registry)
             for name, told in (
                 ("position", "Up to where the events are in Kafka; 0 where no mirror ever ran"),
                 ("lag", "Positions that the mirror is behind the store"),
                 ("lag_seconds", "Age of what the mirror lacks"),
             )
         }
-        self._pool = Gauge(
+        self._pool = _gauge(
             "tally_pool", "Connections and who waits for one", ("of",), registry=registry
         )
 
@@ -133,4 +146,4 @@ class Metrics:
         self._waits.set(halted.get("payments", True))
         for name in ("pool_size", "pool_available", "requests_waiting"):
             self._pool.labels(name).set(pool.get(name, 0))
-        return generate_latest(self._registry)
+        return generate_latest(self._told)

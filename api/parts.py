@@ -10,7 +10,7 @@ from api.auth import KeyRing
 from api.metrics import Metrics
 from api.reading import ReadModels
 from application.ports import Clock
-from application.writer import Writer
+from application.writer import CommandWriter
 from infrastructure.carriers.decoders import Decoders
 from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.order_signatures import OrderSigner
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Parts:
     ledger: str
     clock: Clock
-    writer: Writer
+    writer: CommandWriter
     events: "EventLog"
     announced: "AnnouncedEnd"
     reads: ReadModels

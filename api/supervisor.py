@@ -7,15 +7,18 @@ end, even by SIGKILL, the part reads its end there and ends too (`end_with_super
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from select import select
 from socket import socketpair
 from types import FrameType, TracebackType
-from typing import Final, Self
+from typing import IO, Any, Final, Self
 
 FIRST_WAIT_S: Final = 0.2
 LONGEST_WAIT_S: Final = 10.0
@@ -34,6 +37,8 @@ class Part:
     pass_fds: tuple[int, ...] = ()
     may_wait: bool = False
     """The product is ready without it: what it needs (a broker) may come later."""
+    like: str | None = None
+    """The name of a part that does the same; they stop at the same time."""
 
 
 class StopSignals:
@@ -80,7 +85,7 @@ class StopSignals:
 class _Child:
     """One part and the process it has now, if it has one."""
 
-    def __init__(self, part: Part, program: Sequence[str], log: Path) -> None:
+    def __init__(self, part: Part, program: Sequence[str], log: Path | None) -> None:
         self.part = part
         self._command = (*program, *part.arguments)
         self.log = log
@@ -90,9 +95,7 @@ class _Child:
         self._wait_s = FIRST_WAIT_S
 
     def start(self, environment: Mapping[str, str]) -> None:
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("ab") as log:
+        with _appended(self.log) as log:
             self.process = subprocess.Popen(  # noqa: S603 (a program and arguments of ours)
                 self._command,
                 stdin=subprocess.PIPE,
@@ -117,11 +120,14 @@ class _Child:
         self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
         return code
 
+    def ask_to_stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+
     def stop(self) -> bool:
-        """Ends it; False where it had to be killed."""
+        """Waits for its end, once it was asked; False where it had to be killed."""
         if self.process is None:
             return True
-        self.process.terminate()
         try:
             self.process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
@@ -148,15 +154,18 @@ class Supervisor:
         *,
         program: Sequence[str],
         environment: Mapping[str, str],
-        logs: Path,
+        logs: Path | None,
         say: Callable[[str], None],
         changed: Callable[[dict[str, int]], None],
     ) -> None:
-        """`changed` is given the pids by name whenever a part was started.
+        """`changed` is given the pids by name whenever a part was started. Without a folder of
+        `logs` the parts write to our own stderr.
 
         A part is `program` with the part's arguments, in that environment alone.
         """
-        self._children = [_Child(part, program, logs / f"{part.name}.log") for part in parts]
+        self._children = [
+            _Child(part, program, logs and logs / f"{part.name}.log") for part in parts
+        ]
         self._environment = environment
         self._say = say
         self._changed = changed
@@ -173,7 +182,7 @@ class Supervisor:
                 continue
             code = child.ended()
             if code is not None:
-                return f"{child.part.name} {_how_it_ended(code)}: {_last_line(child.log)}"
+                return f"{child.part.name} {_how_it_ended(code)}: {_why(child.log)}"
         return None
 
     def watch(self, signals: StopSignals) -> None:
@@ -185,17 +194,21 @@ class Supervisor:
             signals.wait(min([1.0, *(at - time.monotonic() for at in waiting)]))
 
     def stop(self) -> None:
-        for child in self._children:
-            if not child.stop():
-                self._say(f"{child.part.name} did not stop in {GRACE_S:.0f} s and was killed")
+        for _, alike in groupby(self._children, lambda child: child.part.like or child.part.name):
+            stopping = list(alike)
+            for child in stopping:
+                child.ask_to_stop()
+            for child in stopping:
+                if not child.stop():
+                    self._say(f"{child.part.name} did not stop in {GRACE_S:.0f} s and was killed")
 
     def _look_after(self, child: _Child) -> None:
         code = child.ended()
         if code is not None:
             wait_s = max(child.starts_at - time.monotonic(), 0)
+            log = f" (its log: {child.log})" if child.log else ""
             self._say(
-                f"{child.part.name} {_how_it_ended(code)}; it starts again in {wait_s:.1f} s "
-                f"(its log: {child.log})"
+                f"{child.part.name} {_how_it_ended(code)}; it starts again in {wait_s:.1f} s{log}"
             )
         elif child.process is None and time.monotonic() >= child.starts_at:
             child.start(self._environment)
@@ -226,6 +239,21 @@ def _how_it_ended(code: int) -> str:
     return f"ended with exit code {code}"
 
 
-def _last_line(log: Path) -> str:
+@contextmanager
+def _appended(log: Path | None) -> Iterator[IO[Any]]:
+    """The file to write to; a large one is put aside."""
+    if log is None:
+        yield sys.stderr
+        return
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    with log.open("ab") as file:
+        yield file
+
+
+def _why(log: Path | None) -> str:
+    """The last line of its log."""
+    if log is None:
+        return "the log above says why"
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "its log is empty"

@@ -14,7 +14,6 @@ from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
-from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError
 
@@ -48,9 +47,36 @@ class Waiter(Protocol):
     def set_exception(self, exception: BaseException | None, /) -> None: ...
 
 
+class CommandWriter(Protocol):
+    """The writer, in this process or in another one (infrastructure/writer_link.py)."""
+
+    @property
+    def batch_size(self) -> int:
+        """Payments of one append at most."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether commands are decided."""
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait."""
+
+    def submit(self, command: Command) -> Future[Answer]:
+        """Queues a command; its future gets the Answer once it is committed.
+
+        Raises Overloaded at once where the queue is full. The future raises Undecided refusals,
+        StoreUnavailable or StorageFull (what became of the command is unknown), or a defect.
+        """
+
+    def take(self, command: Command, answer: Waiter) -> None:
+        """As `submit`, for a waiter of another kind."""
+
+
 class _Waiting(NamedTuple):
     command: Command
     answer: Waiter
+    in_doubt: bool
 
 
 class Writer:
@@ -58,7 +84,8 @@ class Writer:
 
     `queue_size` bounds what may wait, `batch_size` the payments of one append, `timeout_s` how
     long a command is tried against a store that doesn't answer. `on_death` is called where the
-    thread ends by a defect: without it nobody would answer, so the process should end.
+    thread ends by a defect: without it nobody would answer, so the process should end. `observe`
+    is told the payments and the events of each batch; `answered` is called when all of one are.
     """
 
     def __init__(
@@ -70,6 +97,7 @@ class Writer:
         timeout_s: float,
         on_death: Callable[[], None],
         observe: Callable[[int, int], None] = lambda commands, events: None,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -82,6 +110,7 @@ class Writer:
         self._timeout_s = timeout_s
         self._on_death = on_death
         self._observe = observe
+        self._answered = answered
         self._thread = Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -99,31 +128,27 @@ class Writer:
 
     @property
     def queued(self) -> int:
-        """Commands that wait."""
         return self._queue.qsize() + len(self._many)
 
     def submit(self, command: Command) -> Future[Answer]:
-        """Queues a command; its future gets the Answer once it is committed.
-
-        Raises Overloaded at once where the queue is full. The future raises Undecided refusals,
-        StoreUnavailable or StorageFull (what became of the command is unknown), or a defect.
-        """
         answer: Future[Answer] = Future()
         self.take(command, answer)
         return answer
 
-    def take(self, command: Command, answer: Waiter) -> None:
-        """As `submit`, for a waiter of another kind."""
+    def take(self, command: Command, answer: Waiter, *, in_doubt: bool = False) -> None:
+        """`in_doubt` is one that another writer may have recorded without saying so: found then,
+        it is no replay."""
         # Asked first, and not held to the last one: a queue that locks costs as much as parsing.
         if self.queued >= self._queue_size:
             raise Overloaded
-        self._queue.put(_Waiting(command, answer))
+        self._queue.put(_Waiting(command, answer, in_doubt))
 
     def _run(self) -> None:
         try:
             while (batch := self._next_batch()) is not None:
                 if batch:
                     self._write(batch)
+                    self._answered()
         except BaseException:
             _log.critical("the writer died", exc_info=True)
             self._on_death()
@@ -166,9 +191,7 @@ class Writer:
     def _write(self, batch: Sequence[_Waiting]) -> None:
         """Answers every command of the batch, whatever happens."""
         try:
-            answers: Sequence[Answer | Exception] = self._decide_and_commit(
-                [waiting.command for waiting in batch]
-            )
+            answers: Sequence[Answer | Exception] = self._decide_and_commit(batch)
         except (StoreUnavailable, StorageFull) as error:
             answers = [error] * len(batch)
         except Exception as defect:  # noqa: BLE001 (it is answered, not swallowed)
@@ -185,14 +208,15 @@ class Writer:
             else:
                 waiting.answer.set_result(result)
 
-    def _decide_and_commit(self, commands: Sequence[Command]) -> list[Answer | Exception]:
+    def _decide_and_commit(self, waiting: Sequence[_Waiting]) -> list[Answer | Exception]:
         """Until the store has taken the batch; every try decides on what is there by then.
 
         A try whose end is unknown needs no more than the next one: commands that landed after
         all are found by their keys.
         """
         give_up = time.monotonic() + self._timeout_s
-        in_doubt: set[UUID] = set()
+        commands = [each.command for each in waiting]
+        in_doubt = {one.id for each in waiting if each.in_doubt for one in each.command.commands}
         with ExitStack() as turn:
             lost = has_turn = False
             while True:

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8_000
     """Port of the API; 0 takes a free one."""
 
+    serve_workers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Processes that take requests, beside one that writes; 0 is one process for both."""
+
     public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s/?#]+)*$")] | None = None
     """What the URLs that we give out begin with; without it: the API's own, host and port."""
 

@@ -18,9 +18,9 @@ from api.cli.folder import Folder, scratch
 from api.cli.itself import PROGRAM
 from api.cli.listening import listening, url_of
 from api.cli.output import CannotRun, say
+from api.cli.parts import answers_in_time, api_parts, project_parts
 from api.cli.product import Product
 from api.cli.store import app_dsn, environment_of_parts, first_keys, migrated, secrets_of
-from api.cli.up import parts_of, ready
 from api.composition.books import reconcile_store
 from api.composition.ledger import filled
 from api.composition.workers import rebuild_read_model
@@ -84,10 +84,12 @@ class OwnLedger:
         runs."""
         with ExitStack() as stack:
             listener = stack.enter_context(listening("127.0.0.1", 0))
-            parts = parts_of(listener, workers=workers, mirror=False)
-            supervisor, pids = stack.enter_context(self._supervised(parts, dsn, settings or {}))
+            api = stack.enter_context(api_parts(listener, workers=self._settings.serve_workers))
+            parts = [*api.parts, *(project_parts() if workers else ())]
+            settings = {**(settings or {}), **api.environment}
+            supervisor, pids = stack.enter_context(self._supervised(parts, dsn, settings))
             url = url_of(listener)
-            if not ready(url, supervisor, self._signals):
+            if not answers_in_time(url, supervisor, self._signals):
                 raise CannotRun("stopped")
             keys = self.folder.keys()
             assert keys is not None

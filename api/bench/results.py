@@ -22,7 +22,9 @@ _QUIET: Final = 0.2
 _WORKERS: Final = "workers"
 _LOAD: Final = "load"
 _POSTGRES: Final = "postgres"
-_PARTS: Final = ("serve", _WORKERS, _POSTGRES, _LOAD)
+_API: Final = "serve"
+_WRITER: Final = "writer"
+_PARTS: Final = (_API, _WRITER, _WORKERS, _POSTGRES, _LOAD)
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -69,6 +71,12 @@ class Takes(msgspec.Struct, kw_only=True):
     """By process, when all was measured."""
     event_bytes: float
     """Of an event on disk, with its indexes."""
+
+    @property
+    def api_mb(self) -> float:
+        """What takes commands and what decides them have in memory."""
+        parts = by_part(self.memory_mb)
+        return (parts[_API] or 0) + (parts[_WRITER] or 0)
 
 
 class Results(msgspec.Struct, kw_only=True):
@@ -187,13 +195,16 @@ def tables(results: Results) -> Iterator[Table]:
         yield made
 
 
-def by_part(cpu: Mapping[str, float]) -> dict[str, float | None]:
-    """In few columns: workers may be several processes, and the load is ours with its helper."""
+def by_part(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """In few columns: the API and workers may be several processes, and the load is ours with its
+    helper."""
     found: dict[str, float | None] = dict.fromkeys(_PARTS)
-    for name, share in cpu.items():
+    for name, figure in figures.items():
         part = name if name in _PARTS else _LOAD if name == "bench" else _WORKERS
+        if name.startswith(f"{_API}-"):
+            part = _API
         if name != OTHERS:
-            found[part] = (found[part] or 0) + share
+            found[part] = (found[part] or 0) + figure
     return found
 
 

@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "doctor": "doctor:doctor",
 }
 """Where each command is: module and function (or typer app) in this package."""
+PARTS: Final = {"write": "write:write"}
+"""Those that only other commands start."""
 
 
 class Commands(TyperGroup):
@@ -43,9 +45,9 @@ class Commands(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
-        if cmd_name not in COMMANDS:
+        if (place := (COMMANDS | PARTS).get(cmd_name)) is None:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = place.partition(":")
         # All of what is loaded stays: looking through it for garbage takes a fifth of a start.
         gc.disable()
         found = getattr(import_module(f"api.cli.{module}"), name)

@@ -1,27 +1,20 @@
 """`tally up`: the whole product in one terminal, and nothing left of it afterwards."""
 
-import socket
 from contextlib import ExitStack
-from http.client import HTTPConnection, HTTPException
-from time import monotonic
-from typing import Annotated, Final
-from urllib.parse import urlsplit
+from typing import Annotated
 
 import typer
 
 from api.cli.folder import Folder
 from api.cli.itself import PROGRAM
 from api.cli.listening import HostOption, PortOption, listening, url_of
-from api.cli.output import AsJson, CannotRun, out, print_json, say, table
+from api.cli.output import AsJson, out, print_json, say, table
+from api.cli.parts import WorkersOption, answers_in_time, api_parts, mirror_parts, project_parts
 from api.cli.product import DataOption
 from api.cli.store import app_dsn, check, environment_of_parts, first_keys, migrated, secrets_of
-from api.supervisor import Part, StopSignals, Supervisor
+from api.supervisor import StopSignals, Supervisor
 from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.settings import Settings
-
-_READY_WITHIN_S: Final = 120.0
-_WORKERS: Final = (("accounts", "balances"), ("statements", "payments"))
-"""Read models by process: with two, a slow one does not hold up the balances."""
 
 
 def up(
@@ -35,11 +28,12 @@ def up(
             "given as TALLY_OWNER_DSN: others see a command's arguments."
         ),
     ] = None,
+    workers: WorkersOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Runs PostgreSQL, migrations, the API, the projection workers and, where TALLY_KAFKA_BOOTSTRAP
     names a broker, the mirror until Ctrl-C or SIGTERM."""
-    settings = Settings.load(data=data, host=host, port=port, owner_dsn=dsn)
+    settings = Settings.load(data=data, host=host, port=port, owner_dsn=dsn, serve_workers=workers)
     folder = Folder(settings.data)
     folder.make()
     with ExitStack() as running:
@@ -57,10 +51,11 @@ def up(
         check(dsn, settings, secrets)
         made = first_keys(settings, dsn, secrets)
         url = url_of(listener)
+        api = running.enter_context(api_parts(listener, workers=settings.serve_workers))
         supervisor = Supervisor(
-            parts_of(listener, workers=True, mirror=settings.kafka_bootstrap is not None),
+            (*api.parts, *project_parts(), *mirror_parts(settings)),
             program=PROGRAM,
-            environment=environment_of_parts(settings, dsn, secrets),
+            environment=environment_of_parts(settings, dsn, secrets) | api.environment,
             logs=folder.logs,
             say=say,
             changed=lambda pids: folder.publish(url=url, parts=pids),
@@ -70,61 +65,10 @@ def up(
         # Runs before the parts stop: a connection that nobody will answer is refused at once.
         running.callback(listener.close)
         supervisor.start()
-        if ready(url, supervisor, signals):
+        if answers_in_time(url, supervisor, signals):
             _announce(url, folder, made, as_json=as_json)
             supervisor.watch(signals)
         say("stopping …")
-
-
-def parts_of(listener: socket.socket, *, workers: bool, mirror: bool) -> list[Part]:
-    """In the order in which they stop: first what takes commands, then what reads events."""
-    descriptor = listener.fileno()
-    return [
-        Part(
-            name="serve",
-            arguments=("serve", "--supervised", "--fd", str(descriptor)),
-            pass_fds=(descriptor,),
-        ),
-        *(
-            Part(name=f"project-{'-'.join(names)}", arguments=("project", "--supervised", *names))
-            for names in (_WORKERS if workers else ())
-        ),
-        *(
-            [Part(name="mirror", arguments=("mirror", "--supervised"), may_wait=True)]
-            if mirror
-            else []
-        ),
-    ]
-
-
-def ready(url: str, supervisor: Supervisor, signals: StopSignals) -> bool:
-    """Waits until commands and reads are served; False where it was asked to stop before.
-
-    Raises CannotRun where a part does not start.
-    """
-    deadline = monotonic() + _READY_WITHIN_S
-    while not signals.asked:
-        if failure := supervisor.failed_to_start():
-            raise CannotRun(failure)
-        if _answers(url):
-            return True
-        if monotonic() > deadline:
-            raise CannotRun(f"the API was not ready within {_READY_WITHIN_S:.0f} s")
-        signals.wait(0.05)
-    return False
-
-
-def _answers(url: str) -> bool:
-    at = urlsplit(url)
-    assert at.hostname
-    connection = HTTPConnection(at.hostname, at.port, timeout=1)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _announce(url: str, folder: Folder, made: dict[str, str] | None, *, as_json: bool) -> None:

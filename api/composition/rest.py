@@ -1,10 +1,9 @@
 """What the API runs on."""
 
 import asyncio
-import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Final, cast
 
 from fastapi import FastAPI
@@ -12,19 +11,17 @@ from fastapi import FastAPI
 from api.app import make_app
 from api.auth import Caller, KeyRing
 from api.composition.clock import clock
-from api.composition.ledger import opened_ledger
+from api.composition.writing import end_process, started_sweeper, started_writer
 from api.metrics import Metrics
 from api.parts import Parts
 from api.reading import ReadModels
-from application.due import Sweeper
 from application.ports import Clock
-from application.writer import Writer
+from application.writer import CommandWriter
 from infrastructure.announced_end import AnnouncedEnd
 from infrastructure.carriers.decoders import Decoders
 from infrastructure.carriers.shop_qr import ShopQr
 from infrastructure.connections import ReadPool
 from infrastructure.devices import Devices
-from infrastructure.due_payments import DuePaymentsReadModel
 from infrastructure.event_log import EventLog
 from infrastructure.key_lookup import KeyLookup
 from infrastructure.keys import Role
@@ -34,6 +31,7 @@ from infrastructure.pay_codes import PayCodes
 from infrastructure.request_tokens import RequestTokens
 from infrastructure.secret import Secrets
 from infrastructure.settings import Settings
+from infrastructure.writer_link import RemoteWriter
 from projections.reading import Reader
 
 KEY_POOL: Final = 2
@@ -41,12 +39,6 @@ MAX_WAITING_READS: Final = 1_000
 """Reads that wait for a connection; one beyond them is refused at once."""
 READ_TIMEOUT_S: Final = 15.0
 """Of one statement of a read; of a statement's page or a trial balance, that is a lot."""
-
-
-def end_process() -> None:
-    """Without its writer a process answers no command: its supervisor starts it afresh."""
-    logging.shutdown()
-    os._exit(70)
 
 
 def compose(
@@ -57,13 +49,15 @@ def compose(
     secrets: Secrets,
     stopping: asyncio.Event,
     clock: Clock = clock,
+    writer_at: Path | None = None,
     on_writer_death: Callable[[], None] = end_process,
     sweeps: bool = True,
 ) -> FastAPI:
     """The app on the store of that DSN (as tally_app); its parts start and end with its lifespan.
 
-    `url` is where the API will be; `stopping` is set when the process begins to end; without
-    `sweeps` nothing is done that nobody asks for.
+    `url` is where the API will be; `stopping` is set when the process begins to end; `writer_at` is
+    the socket of a writer in another process (api/composition/writing.py); without `sweeps` nothing
+    is done that nobody asks for.
     """
     metrics = Metrics()
 
@@ -95,12 +89,20 @@ def compose(
             stack.push_async_callback(announced.stop)
             devices = Devices(for_keys, secrets, prefix=settings.device_prefix)
             await devices.seal_all_anew()
-            writer = _writer(settings, dsn, clock, metrics, on_writer_death, stack)
-            if sweeps:
-                due = DuePaymentsReadModel(dsn, timeout_s=settings.store_timeout_s)
-                sweeper = Sweeper(due, writer.submit, clock=clock)
-                sweeper.start()
-                stack.callback(sweeper.stop)
+            writer: CommandWriter
+            if writer_at is None:
+                writer = started_writer(settings, dsn, clock, metrics, on_writer_death, stack)
+                if sweeps:
+                    started_sweeper(settings, dsn, clock, writer, stack)
+            else:
+                writer = RemoteWriter(
+                    writer_at,
+                    queue_size=settings.queue_size,
+                    batch_size=settings.batch_size,
+                    timeout_s=settings.store_timeout_s,
+                )
+                await writer.start()
+                stack.push_async_callback(writer.stop)
             decoders = Decoders()
             stack.push_async_callback(decoders.stop)
             yield Parts(
@@ -125,28 +127,6 @@ def compose(
             )
 
     return make_app(running, metrics)
-
-
-def _writer(
-    settings: Settings,
-    dsn: str,
-    clock: Clock,
-    metrics: Metrics,
-    on_death: Callable[[], None],
-    stack: AsyncExitStack,
-) -> Writer:
-    """Started; the stack ends it, once what it has accepted is decided."""
-    writer = Writer(
-        opened_ledger(settings, dsn, clock, stack),
-        queue_size=settings.queue_size,
-        batch_size=settings.batch_size,
-        timeout_s=settings.store_timeout_s,
-        on_death=on_death,
-        observe=metrics.batch,
-    )
-    writer.start()
-    stack.callback(writer.stop)
-    return writer
 
 
 def _key_ring(lookup: KeyLookup) -> KeyRing:

@@ -41,10 +41,10 @@ def test_with_many_accounts_and_events(
                 own.dsn(DATABASE), workers=False, settings={"TALLY_CACHE_ACCOUNTS": str(many)}
             )
         )
-        figure("memory of serve with no account cached, MB", memory_mb(large))
+        figure("memory of the writer with no account cached, MB", memory_mb(large))
         figure("payments/s, none cached", round(rate(large, many)))
         asyncio.run(paid(large, many))
-        figure(f"memory of serve with {many:,} accounts cached, MB", memory_mb(large))
+        figure(f"memory of the writer with {many:,} accounts cached, MB", memory_mb(large))
         small = stack.enter_context(own.running(own.dsn(empty), workers=False))
         rate(small, FEW)
         rounds = [(rate(small, FEW), rate(large, many)) for _ in range(ROUNDS)]
@@ -60,7 +60,7 @@ def fill(own: OwnLedger, database: str, *, accounts: int, payments: int) -> None
 
 
 def memory_mb(running: Running) -> int:
-    return round(running.processes.memory_mb()["serve"])
+    return round(running.processes.memory_mb()["writer"])
 
 
 def rate(running: Running, accounts: int) -> float:

@@ -50,7 +50,10 @@ class Watched:
         self.said: list[str] = []
         self.pids: dict[str, int] = {}
         self.supervisor = Supervisor(
-            [Part(name=name, arguments=(script,)) for name, script in scripts.items()],
+            [
+                Part(name=name, arguments=(script,), like=name.removesuffix("-2"))
+                for name, script in scripts.items()
+            ],
             program=PYTHON,
             environment=dict(os.environ),
             logs=tmp_path,
@@ -121,19 +124,24 @@ def test_parts_stop_in_their_order(tmp_path: Path) -> None:
     script = """
 import signal, sys, time
 def end(*_):
-    print(time.monotonic_ns(), flush=True)
-    time.sleep(0.1)
+    began = time.monotonic()
+    time.sleep(0.5)
+    print(began, time.monotonic(), flush=True)
     sys.exit()
 signal.signal(signal.SIGTERM, end)
 print("up", flush=True)
 time.sleep(60)
 """
-    watched = Watched(tmp_path, first=script, second=script)
-    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    scripts = dict.fromkeys(("first", "first-2", "second"), script)
+    watched = Watched(tmp_path, **scripts)
+    logs = [tmp_path / f"{name}.log" for name in scripts]
     with watched.running():
         until(lambda: all(log.read_text() for log in logs))
-    ends = [int(log.read_text().splitlines()[1]) for log in logs]
-    assert ends[0] + 100_000_000 <= ends[1]
+    first, like_it, second = (
+        [float(at) for at in log.read_text().splitlines()[1].split()] for log in logs
+    )
+    assert like_it[0] < first[1]  # none of them waits for the other
+    assert max(first[1], like_it[1]) <= second[0]
 
 
 def test_a_part_that_does_not_stop_is_killed(
