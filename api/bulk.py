@@ -36,7 +36,7 @@ from application.writer import CommandWriter, Overloaded
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_LINES: Final = 10_000
-PIECE: Final = 12
+PIECE: Final = 8
 """Lines that go to the writer, and are answered, at a time: one by one costs as much as deciding
 them; others get their turn in between."""
 AHEAD: Final = 8

@@ -35,7 +35,8 @@ from application.wire import (
 )
 from application.writer import Overloaded, Waiter, Writer
 
-CONNECT_AGAIN_S: Final = 0.05
+CONNECT_S: Final = 0.05
+"""From one attempt to the next."""
 READS_WITHIN_S: Final = 2
 """An API process that doesn't read its answers for so long, while the writer waits to send more,
 is cut off; it connects again, and asks again."""
@@ -95,7 +96,6 @@ class RemoteWriter:
         self._transport: asyncio.WriteTransport | None = None
         self._given_up = False
         self._stopped = False
-        self._pause_s = 0.0
 
     async def start(self) -> None:
         """Returns at once: commands wait until there is a writer."""
@@ -169,8 +169,7 @@ class RemoteWriter:
 
     async def _connect(self) -> None:
         while True:
-            await asyncio.sleep(self._pause_s)
-            self._pause_s = CONNECT_AGAIN_S
+            await asyncio.sleep(CONNECT_S)
             with suppress(OSError):
                 await self._loop.create_unix_connection(lambda: _ToWriter(self), str(self._path))
                 return
@@ -290,13 +289,15 @@ class _Session:
 
     def _run(self) -> None:
         messages = _Messages()
-        with self._connection, suppress(OSError):
-            self._connection.sendall(_message(answers_told([])))
-            while received := self._connection.recv(_AT_ONCE):
-                for message in messages.of(received):
-                    for sent in commands_in(message):
-                        self._take(sent)
-        self._ended(self)
+        try:
+            with self._connection, suppress(OSError):
+                self._connection.sendall(_message(answers_told([])))
+                while received := self._connection.recv(_AT_ONCE):
+                    for message in messages.of(received):
+                        for sent in commands_in(message):
+                            self._take(sent)
+        finally:
+            self._ended(self)
 
     def _take(self, sent: Sent) -> None:
         reply = _Reply(self, sent.number)

@@ -132,7 +132,7 @@ def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the
         first = writer.submit(payment("first", ("alice", "cash", 1)))
         while writer.queued:
             time.sleep(0.001)
-        many = [writer.submit(a_piece(f"b{n}", 8)) for n in range(7)]
+        many = [writer.submit(a_piece(f"b{n}", 5)) for n in range(7)]
         many.append(writer.submit(a_piece("last", 1)))  # a body's last line, alone: not first
         single = writer.submit(payment("single", ("alice", "cash", 1)))
         go.set()
@@ -142,8 +142,8 @@ def test_payments_that_come_singly_have_their_turn_before_those_that_come_by_the
         assert first.result(timeout=30).position < position
     # Beside a single one, and right after it, at most as many pieces as reach the share; then all
     # that is left.
-    assert batches == [1, 1 + 2 * 8, 2 * 8, 3 * 8 + 1]
-    assert BULK_SHARE == 12
+    assert batches == [1, 1 + 2 * 5, 2 * 5, 3 * 5 + 1]
+    assert BULK_SHARE == 8
 
 
 def test_many_at_a_time_have_their_share_however_many_come_singly(ledger: Ledger) -> None:
@@ -179,7 +179,7 @@ def test_what_came_together_counts_for_the_queue_until_it_is_decided(ledger: Led
         taken = [writer.submit(payment("first", ("alice", "cash", 1)))]
         while writer.queued:
             time.sleep(0.001)
-        taken += [writer.submit(a_piece(f"b{n}", 8)) for n in range(4)]
+        taken += [writer.submit(a_piece(f"b{n}", 5)) for n in range(4)]
         taken.append(writer.submit(payment("single", ("alice", "cash", 1))))
         gate.release()
         while writer.queued > 2:  # two pieces are its share beside the single one
