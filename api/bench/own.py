@@ -18,7 +18,7 @@ from api.cli.folder import Folder, scratch
 from api.cli.itself import PROGRAM
 from api.cli.listening import listening, url_of
 from api.cli.output import CannotRun, say
-from api.cli.parts import answers_in_time, api_parts, project_parts
+from api.cli.processes import answers_in_time, api_parts, project_parts
 from api.cli.product import Product
 from api.cli.store import app_dsn, environment_of_parts, first_keys, migrated, secrets_of
 from api.composition.books import reconcile_store

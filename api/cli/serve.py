@@ -13,7 +13,7 @@ from api.cli.folder import Folder
 from api.cli.itself import PROGRAM
 from api.cli.listening import HostOption, PortOption, listening, url_of
 from api.cli.output import AsJson, CannotRun, print_json, say
-from api.cli.parts import WorkersOption, answers_in_time, api_parts
+from api.cli.processes import WorkersOption, answers_in_time, api_parts
 from api.cli.product import DataOption
 from api.cli.store import check, environment_of_parts, opened_store, secrets_of
 from api.composition.rest import compose

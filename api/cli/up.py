@@ -9,7 +9,7 @@ from api.cli.folder import Folder
 from api.cli.itself import PROGRAM
 from api.cli.listening import HostOption, PortOption, listening, url_of
 from api.cli.output import AsJson, out, print_json, say, table
-from api.cli.parts import WorkersOption, answers_in_time, api_parts, mirror_parts, project_parts
+from api.cli.processes import WorkersOption, answers_in_time, api_parts, mirror_parts, project_parts
 from api.cli.product import DataOption
 from api.cli.store import app_dsn, check, environment_of_parts, first_keys, migrated, secrets_of
 from api.supervisor import StopSignals, Supervisor

@@ -60,7 +60,7 @@ async def get_readiness(request: Request) -> Response:
     if parts.stopping.is_set():
         raise Problem("store_unavailable", "This process is ending; ask another.")
     if not parts.writer.alive:
-        raise Problem("store_unavailable", "The writer has ended; this process must be restarted.")
+        raise Problem("store_unavailable", "No writer decides now; ask again in a moment.")
     await parts.events.end()  # the store answers, and its tables are there
     return answered({"status": "ok"})
 

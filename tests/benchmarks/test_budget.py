@@ -1,4 +1,4 @@
-"""What one plain payment costs the API process, layer by layer, in µs of its processor's time.
+"""What one plain payment costs the API and the writer, layer by layer, in µs of a processor's time.
 
 Each is the best of several rounds, so that what else the machine does counts little; figures, not
 bounds.
@@ -28,6 +28,15 @@ from api.payment_parser import PlainPayment, plain_payment
 from api.short_way import PaymentProtocol, ShortWay
 from application.answers import Answer
 from application.commands import MakePayment
+from application.wire import (
+    Answered,
+    Sent,
+    answers_in,
+    answers_told,
+    commands_in,
+    commands_told,
+    kind_and_content,
+)
 from domain.events import Actor
 from domain.ids import command_stream
 from tests.fixtures.fix_ledger import a_ledger, commit, opened
@@ -106,6 +115,11 @@ def test_the_writers_part(fresh_store: Store, budget: Budget) -> None:
             with budget.layer("the id of its stream"):
                 streams = [command_stream("main", "shop", f"{run}{n}") for n in range(BATCH)]
             commands = [the_command(*each) for each in zip(streams, plain, strict=True)]
+            with budget.layer("commands to bytes, for the writer's process, and back"):
+                told = [kind_and_content(command) for command in commands]
+                message = commands_told(Sent(n, False, *each) for n, each in enumerate(told))
+                understood = [sent.command for sent in commands_in(message)]
+            assert understood == commands
             with budget.layer("accounts found in the cache"):
                 batch = ledger._begin(commands, (), presume=True)
             with budget.layer("decided"):
@@ -115,6 +129,8 @@ def test_the_writers_part(fresh_store: Store, budget: Budget) -> None:
                     ledger.mapper.to_stored_event(event)
             with budget.layer("events encoded and appended, answers made"):
                 answers = ledger.commit(batch)
+            with budget.layer("answers to bytes, for the API's process, and back"):
+                answers_in(answers_told([Answered(*each) for each in enumerate(answers)]))
             with budget.layer("answers encoded"):
                 for answer in answers:
                     assert isinstance(answer, Answer)
