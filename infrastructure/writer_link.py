@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final, cast
 
 from application.answers import Answer
@@ -36,7 +36,7 @@ from application.wire import (
 from application.writer import Overloaded, Waiter, Writer
 
 CONNECT_S: Final = 0.05
-"""From one attempt to the next."""
+"""From one attempt to the next, at either end."""
 READS_WITHIN_S: Final = 2
 """An API process that doesn't read its answers for so long, while the writer waits to send more,
 is cut off; it connects again, and asks again."""
@@ -248,8 +248,13 @@ class WriterServer:
             session.thread.join(max(deadline - monotonic(), 0))
 
     def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
+        while self._listener.fileno() >= 0:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError as error:  # no more files may be open, for now
+                _log.error("an API process is not taken on: %s", error)
+                sleep(CONNECT_S)
+                continue
             session = _Session(connection, self._writer, ended=self._sessions.discard)
             self._sessions.add(session)
             session.thread.start()

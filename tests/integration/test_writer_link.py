@@ -4,6 +4,8 @@ end goes away, reads nothing, or has too much to do."""
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import socket
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -23,6 +25,7 @@ from application.wire import (
     Sent,
     WriterDefect,
     answers_in,
+    answers_told,
     commands_told,
     kind_and_content,
 )
@@ -371,3 +374,31 @@ def test_who_reads_no_answers_is_cut_off_and_the_others_are_served(
 
     with serving(path, ledger) as server:
         run(test())
+
+
+def test_out_of_files_it_takes_api_processes_on_again_once_there_are_some(
+    ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        with socket.socket(socket.AF_UNIX) as api:
+            with no_more_files():
+                api.connect(str(path))
+                await until(lambda: "not taken on" in caplog.text)
+            api.settimeout(30)
+            assert api.recv(100) == _message(answers_told([]))
+
+    with serving(path, ledger):
+        run(test())
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process can open none."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path(os.devnull).open() as free:
+        next_one = free.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
