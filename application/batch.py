@@ -194,6 +194,8 @@ class Batch:
 
     def _together(self, together: PayTogether) -> Together:
         """Decided on the batch itself, which is put back where nothing is to be recorded."""
+        if not (together.all_or_none or together.dry_run):
+            return Together([self._tried(payment) for payment in together.payments])
         events, accounts, subjects = len(self.events), dict(self.accounts), dict(self.subjects)
         met = dict(self._met)
         keep = False
