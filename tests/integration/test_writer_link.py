@@ -380,25 +380,18 @@ def test_out_of_files_it_takes_api_processes_on_again_once_there_are_some(
     ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test() -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket(socket.AF_UNIX) as api:
-            with no_more_files():
+            next_one = os.dup(api.fileno())
+            os.close(next_one)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+            try:
                 api.connect(str(path))
                 await until(lambda: "not taken on" in caplog.text)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             api.settimeout(30)
             assert api.recv(100) == _message(answers_told([]))
 
     with serving(path, ledger):
         run(test())
-
-
-@contextmanager
-def no_more_files() -> Iterator[None]:
-    """This process can open none."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with Path(os.devnull).open() as free:
-        next_one = free.fileno()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
