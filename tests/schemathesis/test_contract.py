@@ -54,7 +54,6 @@ def api_with_money(shared_api: Api) -> Api:
 @schema.parametrize()
 @settings(
     max_examples=max(30, round(300 * scale())),
-    deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api.codes import asked_payment
@@ -128,8 +128,6 @@ bodies = st.fixed_dictionaries(
 )
 
 
-# In a fresh clone the first text that is drawn has Hypothesis make its table of characters first.
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(bodies, st.booleans())
 def test_any_body_it_takes_is_the_models_own(members: Any, ascii_only: bool) -> None:
     content = json.dumps(members, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
