@@ -40,6 +40,8 @@ _SETTINGS: Final = " ".join(
         # A read model is disposable and its checkpoint is in the same transaction: after a crash
         # of the server both are a moment older, together.
         "-c synchronous_commit=off",
+        # Every query of a fold has its index: a plan that scans was made when the table was small.
+        "-c enable_seqscan=off",
         "-c idle_in_transaction_session_timeout=60s",
         "-c lock_timeout=30s",
         # A worker whose machine is gone must not keep its partitions for hours.

@@ -24,8 +24,8 @@ _ACCOUNTS = """SELECT account, currency, normal_side, opened_at, opened_position
     max_balance, metadata, limits, status, version, position FROM tally_read.accounts{g}"""
 _BALANCES = """SELECT account, currency, normal_side, opened_position, position, version, posted,
     pending_debit, pending_credit, available, balanced_at FROM tally_read.balances{g}"""
-_TOTALS = """SELECT account, currency, normal_side, opened_position, debits, credits, off_debits,
-    off_credits FROM tally_read.statements_accounts{g}"""
+_STATEMENTS = """SELECT account, currency, normal_side, opened_position
+    FROM tally_read.statements_accounts{g}"""
 _DAYS = "SELECT booking_date, first_position FROM tally_read.statements_days{g}"
 _BY_ACCOUNT: Final = {
     "balances_history": """SELECT account, position, version, posted, pending_debit,
@@ -131,16 +131,12 @@ class ReadModels:
     def statements(self, replay: Replay) -> None:
         self._current(
             "statements_accounts",
-            _TOTALS,
+            _STATEMENTS,
             {
                 name: {
                     "currency": account.opened.currency,
                     "normal_side": account.opened.normal_side,
                     "opened_position": account.opened_position,
-                    "debits": account.debits,
-                    "credits": account.credits,
-                    "off_debits": account.off_debits,
-                    "off_credits": account.off_credits,
                 }
                 for name, account in replay.accounts.items()
             },

@@ -102,8 +102,6 @@ class Folded:
     entries: list[Entry] = field(default_factory=list)
     off: list[tuple[Day, int, Sums]] = field(default_factory=list)
     """Of each off entry: its day, its position, the day's sums up to it."""
-    totals: dict[str, Totals] = field(default_factory=dict)
-    """By account, after the batch."""
     first_positions: dict[date, int] = field(default_factory=dict)
     """By booking date: the position of its first entry in this batch."""
 
@@ -136,15 +134,14 @@ def fold(
     TypeError for an event that this version doesn't know.
     """
     folded = Folded()
-    off_days = dict(days)
+    running, off_days = dict(totals), dict(days)
     for position, _, _, event in records:
         match event:
             case AccountEntry():
                 account, amount = event.account, event.amount_minor
                 folded.first_positions.setdefault(event.timestamp.date(), position)
                 debit = isinstance(event, AccountDebited)
-                before = folded.totals.get(account) or totals[account]
-                debits, credits_, off_debits, off_credits = before
+                debits, credits_, off_debits, off_credits = running[account]
                 if debit:
                     debits += amount
                 else:
@@ -158,7 +155,7 @@ def fold(
                         amount, debit=debit
                     )
                 after = Totals(debits, credits_, off_debits, off_credits)
-                folded.totals[account] = after
+                running[account] = after
                 folded.entries.append(
                     Entry(
                         account,
@@ -178,7 +175,7 @@ def fold(
                 folded.opened.append(
                     Opened(event.account, event.currency, event.normal_side, position)
                 )
-                folded.totals[event.account] = Totals(0, 0, 0, 0)
+                running[event.account] = Totals(0, 0, 0, 0)
             case _ if isinstance(event, LEFT_OUT):
                 pass
             case _:

@@ -1,14 +1,9 @@
--- Each account as it stands: the totals that its next entry goes on from.
 CREATE TABLE tally_read.statements_accounts{g} (
     account         text COLLATE "C" PRIMARY KEY,
-    currency        text    NOT NULL,
-    normal_side     text    NOT NULL,
-    opened_position bigint  NOT NULL,
-    debits          numeric NOT NULL DEFAULT 0,
-    credits         numeric NOT NULL DEFAULT 0,
-    off_debits      numeric NOT NULL DEFAULT 0,
-    off_credits     numeric NOT NULL DEFAULT 0
-) WITH (fillfactor = 60);
+    currency        text   NOT NULL,
+    normal_side     text   NOT NULL,
+    opened_position bigint NOT NULL
+);
 
 -- Where the ledger's first entry of each booking date stands: a period of days is a range of positions.
 CREATE TABLE tally_read.statements_days{g} (
@@ -32,7 +27,8 @@ CREATE TABLE tally_read.statements{g} (
     debits          numeric     NOT NULL,
     credits         numeric     NOT NULL,
     off_debits      numeric     NOT NULL,
-    off_credits     numeric     NOT NULL
+    off_credits     numeric     NOT NULL,
+    PRIMARY KEY (account, position)  -- from the start: an entry goes on from its account's last
 );
 
 -- A row for each off entry: the sums of the off entries of its account and value date up to it.

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from projections.arrays import numbers, texts
+from projections.arrays import texts
 from projections.feed import Record
 from projections.statements.fold import Day, Sums, Totals, fold, needed
 from projections.tables import sql
@@ -15,8 +15,15 @@ from projections.writing import insert_rows
 
 # As text: from a numeric to an integer by way of Decimal takes twice as long.
 _TOTALS = """
-SELECT account, debits::text, credits::text, off_debits::text, off_credits::text
-FROM tally_read.statements_accounts{g} WHERE account = ANY(%s::text[])
+SELECT wanted.account, coalesce(last.debits, 0)::text, coalesce(last.credits, 0)::text,
+    coalesce(last.off_debits, 0)::text, coalesce(last.off_credits, 0)::text
+FROM unnest(%s::text[]) AS wanted (account)
+LEFT JOIN LATERAL (
+    SELECT e.debits, e.credits, e.off_debits, e.off_credits FROM tally_read.statements{g} e
+    WHERE e.account = wanted.account ORDER BY e.position DESC LIMIT 1
+) last ON true
+WHERE last.debits IS NOT NULL
+    OR (SELECT true FROM tally_read.statements_accounts{g} a WHERE a.account = wanted.account)
 """
 
 _OFF_DAYS = """
@@ -36,16 +43,7 @@ ON CONFLICT (booking_date) DO UPDATE SET first_position = excluded.first_positio
 WHERE excluded.first_position < d.first_position
 """
 
-_SET_TOTALS = """
-UPDATE tally_read.statements_accounts{g} AS a
-SET debits = n.debits, credits = n.credits, off_debits = n.off_debits, off_credits = n.off_credits
-FROM unnest(%s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])
-    AS n (account, debits, credits, off_debits, off_credits)
-WHERE a.account = n.account
-"""
-
-_OPENED = """tally_read.statements_accounts{g} (account, currency, normal_side, opened_position,
-    debits, credits, off_debits, off_credits)"""
+_OPENED = "tally_read.statements_accounts{g} (account, currency, normal_side, opened_position)"
 _ENTRIES = """tally_read.statements{g} (account, position, recorded_at, value_date, payment, side,
     amount, balance, counter_account, reference, debits, credits, off_debits, off_credits)"""
 _OFF = "tally_read.statements_off_days{g} (account, value_date, position, debits, credits)"
@@ -69,14 +67,7 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
             sql(_FIRST_POSITIONS, generation),
             (list(folded.first_positions), list(folded.first_positions.values())),
         )
-    if folded.opened:
-        insert_rows(
-            connection,
-            _OPENED,
-            ("text", "text", "text", "int8", *_SUMS),
-            generation,
-            ((*opened, *folded.totals.pop(opened.account)) for opened in folded.opened),
-        )
+    insert_rows(connection, _OPENED, ("text", "text", "text", "int8"), generation, folded.opened)
     insert_rows(
         connection,
         _ENTRIES,
@@ -92,9 +83,6 @@ def apply(connection: Connection[Any], generation: int, records: Sequence[Record
             generation,
             ((*day, position, *sums) for day, position, sums in folded.off),
         )
-    if folded.totals:
-        sums = map(numbers, zip(*folded.totals.values(), strict=True))
-        connection.execute(sql(_SET_TOTALS, generation), (texts(folded.totals), *sums))
 
 
 def _totals(connection: Connection[Any], generation: int, accounts: set[str]) -> dict[str, Totals]:

@@ -172,8 +172,12 @@ def test_a_payment_cut_off_at_the_end_is_named(fresh_store: Store) -> None:
             "statements alice at 10: reference x, should be order-1",
         ),
         (
-            "UPDATE statements_accounts_g1 SET off_debits = 1 WHERE account = 'alice'",
-            "statements_accounts alice: off_debits 1, should be 30",
+            "UPDATE statements_g1 SET off_debits = 1 WHERE account = 'alice' AND position = 13",
+            "statements alice at 13: off_debits 1, should be 30",
+        ),
+        (
+            "UPDATE statements_accounts_g1 SET currency = 'XTS' WHERE account = 'alice'",
+            "statements_accounts alice: currency XTS, should be EUR",
         ),
         (
             "UPDATE statements_days_g1 SET first_position = 2 WHERE first_position = 8",
