@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
+
+_WORK: Final = """
+import sys, time
+end, done = time.perf_counter() + float(sys.argv[1]), 0
+while time.perf_counter() < end:
+    {each: str(each) for each in range(1_000)}
+    done += 1
+print(done)
+"""
 
 
 def machine() -> dict[str, str | int]:
@@ -13,6 +25,22 @@ def machine() -> dict[str, str | int]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
+
+
+def all_at_once(seconds: float) -> float:
+    """What all processors do at the same time, in times of what one of them does alone: less than
+    there are where two are threads of one core, or a host has others on them."""
+    return sum(_work(os.cpu_count() or 1, seconds)) / sum(_work(1, seconds))
+
+
+def _work(processes: int, seconds: float) -> list[int]:
+    """How much each of them does of the same, all of them at once."""
+    command = [sys.executable, "-c", _WORK, str(seconds)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 (ours, as above)
+        for _ in range(processes)
+    ]
+    return [int(each.communicate()[0]) for each in running]
 
 
 def file_system(folder: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from api.bench.books import Books, Proof
 from api.bench.cpu import Processes
 from api.bench.filling import EVENTS_A_PAYMENT, commands
-from api.bench.machine import file_system, machine
+from api.bench.machine import all_at_once, file_system, machine
 from api.bench.measuring import Bench, Measured, ask
 from api.bench.own import OwnLedger, Running, own_ledger
 from api.bench.pgbench import Pgbench
@@ -58,9 +58,11 @@ class Plan(NamedTuple):
     @property
     def steps(self) -> int:
         """How often a Step is told something."""
+        if Setup.GIVEN in self.setups:
+            return 1 + self.rounds * len(self.cases) + 1
         compared = len(CLIENTS) if self.pgbench else 0
-        before = 1 if Setup.GIVEN in self.setups else 2 + len(PROJECTIONS)
-        return before + self.rounds * (compared + len(self.cases)) + self.reads_again + 1
+        before, a_round = 2 + len(PROJECTIONS), 1 + compared + len(self.cases)
+        return before + self.rounds * a_round + self.reads_again + 1
 
 
 class _Found:
@@ -69,6 +71,7 @@ class _Found:
     def __init__(self) -> None:
         self.measured: dict[Case, list[Measured]] = defaultdict(list)
         self.pgbench: dict[int, list[float]] = defaultdict(list)
+        self.all_at_once: list[float] = []
         self.again: list[Row] = []
         self.starts_s: dict[str, list[float]] = defaultdict(list)
         self.memory_mb: dict[str, dict[str, float]] = {}
@@ -118,8 +121,10 @@ def on_own_ledger(plan: Plan, step: Step) -> Results:
         if plan.reads_again:
             run.read_again()
         run.prove()
+        worth = statistics.median(run.found.all_at_once)
         on = {
             **machine(),
+            "all at once": f"{worth:.2f} times one",
             "file system": file_system(own.folder.path),
             "postgresql": own.server.version,
         }
@@ -167,6 +172,8 @@ class _OwnRun:
             self._pgbench = Pgbench(self._own.server, database)
 
     def round(self, number: int) -> None:
+        self._begin(f"{number}. round: the processors alone and all at once")
+        self.found.all_at_once.append(all_at_once(self._plan.seconds / 4))
         if self._pgbench is not None:
             for clients in CLIENTS:
                 self._begin(f"{number}. round: pgbench with {clients} clients")
