@@ -32,7 +32,9 @@ SET LOCAL TimeZone = 'UTC';
 -- Every query of ours has its index: a plan that scans can only be a wrong guess on a table that
 -- has just been filled.
 SET LOCAL enable_seqscan = off;
-SET LOCAL enable_bitmapscan = off
+SET LOCAL enable_bitmapscan = off;
+-- And the same plan for any values: one made anew for each read takes as long as the read.
+SET LOCAL plan_cache_mode = force_generic_plan
 """
 
 _WATERMARKS: Final = b"""

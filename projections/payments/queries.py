@@ -38,16 +38,29 @@ _LATEST = (
 _BEFORE = (
     f"SELECT {_COLUMNS.replace('{of}', 'b')} FROM tally_read.payments_before{{g}} b"
     " CROSS JOIN LATERAL (SELECT * FROM tally_read.payments{g} WHERE id = b.id OFFSET 0) p"
-    " __OF_ACCOUNT__ WHERE b.position <= %(at)s AND b.until > %(at)s"
+    " __BEFORE_OF_ACCOUNT__ WHERE b.position <= %(at)s AND b.until > %(at)s"
 )
 
-_ONE = " UNION ALL ".join(
-    f"{rows} AND {of}.id = %(id)s" for rows, of in ((_LATEST, "p"), (_BEFORE, "b"))
-).replace("__OF_ACCOUNT__", "")
+_OF_ACCOUNT = "a.created_position = p.created_position AND a.account = %(account)s"
+_JOINED = {
+    "__OF_ACCOUNT__": f"JOIN tally_read.payments_accounts{{g}} a ON {_OF_ACCOUNT}",
+    "__BEFORE_OF_ACCOUNT__": "CROSS JOIN LATERAL ("
+    f"SELECT * FROM tally_read.payments_accounts{{g}} a WHERE {_OF_ACCOUNT} OFFSET 0) a",
+}
 
-_OF_ACCOUNT = (
-    "JOIN tally_read.payments_accounts{g} a"
-    " ON a.created_position = p.created_position AND a.account = %(account)s"
+
+def _joined(query: str, *, of_account: bool) -> str:
+    """The query with what it takes to find an account's payments alone, or without."""
+    for name, join in _JOINED.items():
+        query = query.replace(name, join if of_account else "")
+    return query
+
+
+_ONE = _joined(
+    " UNION ALL ".join(
+        f"{rows} AND {of}.id = %(id)s" for rows, of in ((_LATEST, "p"), (_BEFORE, "b"))
+    ),
+    of_account=False,
 )
 
 _PAGE = """
@@ -113,7 +126,7 @@ async def payments(
         + " ORDER BY created_position DESC LIMIT %(limit)s"
     )
     rows = await view.rows(
-        query.replace("__OF_ACCOUNT__", "" if account is None else _OF_ACCOUNT).replace(
+        _joined(query, of_account=account is not None).replace(
             "{list}", "p" if account is None else "a"
         ),
         {

@@ -290,9 +290,17 @@ def _step(history: History, stream: UUID, chance: random.Random) -> None:
         history.void(stream)
 
 
-@pytest.mark.parametrize("state", [None, *STATES])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"state": state} for state in [None, *STATES]),
+        *({"account": "alice"}, {"reference": "rare"}),
+        *({"created_from": START}, {"created_to": START + timedelta(hours=2)}),
+    ],
+    ids=str,
+)
 def test_a_page_touches_what_it_shows_however_many_payments_there_are(
-    fresh_store: Store, state: str | None
+    fresh_store: Store, given: dict[str, Any]
 ) -> None:
     history = History().open("alice", "bob").open("poor", overdraft_limit=0)
     for _ in range(12):
@@ -304,13 +312,14 @@ def test_a_page_touches_what_it_shows_however_many_payments_there_are(
         history.pay(("alice", "bob", 3), execute_at=at)
         history.cancel(history.pay(("alice", "bob", 3), execute_at=at))
         history.pay(("poor", "bob", 3))
+        history.pay(("alice", "bob", 3), reference="rare")
         for _ in range(20):
             history.pay(("alice", "bob", 3))
     dsn = filled(fresh_store, history, batch=1000)
 
     async def look(view: View) -> int:
         counted: Any = Counting(view)
-        page = await payments(counted, now=history.now, state=state, limit=5)
+        page = await payments(counted, now=history.now, limit=5, **given)
         assert len(page.items) == 5
         return int(counted.touched)
 
