@@ -34,17 +34,23 @@ _LATEST = (
     f"SELECT {_COLUMNS.replace('{of}', 'p')} FROM tally_read.payments{{g}} p __OF_ACCOUNT__"
     " WHERE p.position <= %(at)s"
 )
-# They are few, and lead to their payments: OFFSET keeps the planner from the way round.
+# These are few, and lead to what they are joined with: OFFSET keeps the planner from the way round.
+_DUE = (
+    f"SELECT {_COLUMNS.replace('{of}', 'p')} FROM"
+    " (SELECT * FROM tally_read.payments{g} WHERE state IN ('held', 'pending_confirmation')"
+    " AND expires_at <= %(now)s OFFSET 0) p"
+    f" __FEW_OF_ACCOUNT__ WHERE p.position <= %(at)s AND {_STATE.replace('{of}', 'p')} = %(state)s"
+)
 _BEFORE = (
     f"SELECT {_COLUMNS.replace('{of}', 'b')} FROM tally_read.payments_before{{g}} b"
     " CROSS JOIN LATERAL (SELECT * FROM tally_read.payments{g} WHERE id = b.id OFFSET 0) p"
-    " __BEFORE_OF_ACCOUNT__ WHERE b.position <= %(at)s AND b.until > %(at)s"
+    " __FEW_OF_ACCOUNT__ WHERE b.position <= %(at)s AND b.until > %(at)s"
 )
 
 _OF_ACCOUNT = "a.created_position = p.created_position AND a.account = %(account)s"
 _JOINED = {
     "__OF_ACCOUNT__": f"JOIN tally_read.payments_accounts{{g}} a ON {_OF_ACCOUNT}",
-    "__BEFORE_OF_ACCOUNT__": "CROSS JOIN LATERAL ("
+    "__FEW_OF_ACCOUNT__": "CROSS JOIN LATERAL ("
     f"SELECT * FROM tally_read.payments_accounts{{g}} a WHERE {_OF_ACCOUNT} OFFSET 0) a",
 }
 
@@ -84,11 +90,6 @@ _FILTERS: Final = {
 
 _RECORDED = "AND p.state = %(state)s"
 _STILL_HELD = f"{_RECORDED} AND p.expires_at > %(now)s"
-_DUE = (
-    "AND p.state IN ('held', 'pending_confirmation') AND p.expires_at <= %(now)s"
-    f" AND {_STATE} = %(state)s"
-).replace("{of}", "p")
-
 NEWEST: Final = 2**63 - 1
 
 
@@ -155,7 +156,7 @@ def _sources(state: str | None) -> list[str]:
         case "held" | "pending_confirmation":
             return [f"{_LATEST} {_STILL_HELD}", before]
         case "settled" | "expired":
-            return [f"{_LATEST} {_RECORDED}", f"{_LATEST} {_DUE}", before]
+            return [f"{_LATEST} {_RECORDED}", _DUE, before]
         case _:
             return [f"{_LATEST} {_RECORDED}", before]
 

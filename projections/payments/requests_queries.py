@@ -29,7 +29,13 @@ _LATEST = (
     f"SELECT {_COLUMNS.replace('{of}', 'r')} FROM tally_read.payments_requests{{g}} r"
     " WHERE r.position <= %(at)s"
 )
-# They are few, and lead to their requests: OFFSET keeps the planner from the way round.
+# These are few, and lead to what they are joined with: OFFSET keeps the planner from the way round.
+_DUE = (
+    f"SELECT {_COLUMNS.replace('{of}', 'r')} FROM"
+    " (SELECT * FROM tally_read.payments_requests{g}"
+    " WHERE state = 'open' AND expires_at <= %(now)s OFFSET 0) r"
+    " WHERE r.position <= %(at)s"
+)
 _BEFORE = (
     f"SELECT {_COLUMNS.replace('{of}', 'b')} FROM tally_read.payments_requests_before{{g}} b"
     " CROSS JOIN LATERAL"
@@ -49,7 +55,6 @@ _OF_ACCOUNT = "AND r.credit_account = %(account)s"
 
 _RECORDED = "AND r.state = %(state)s"
 _STILL_OPEN = "AND r.state = 'open' AND r.expires_at > %(now)s"
-_DUE = "AND r.state = 'open' AND r.expires_at <= %(now)s"
 
 NEWEST: Final = 2**63 - 1
 
@@ -100,7 +105,7 @@ def _sources(state: str | None) -> list[str]:
         case "open":
             return [f"{_LATEST} {_STILL_OPEN}", before]
         case "expired":
-            return [f"{_LATEST} {_RECORDED}", f"{_LATEST} {_DUE}", before]
+            return [f"{_LATEST} {_RECORDED}", _DUE, before]
         case _:
             return [f"{_LATEST} {_RECORDED}", before]
 
