@@ -40,8 +40,10 @@ _SETTINGS: Final = " ".join(
         # A read model is disposable and its checkpoint is in the same transaction: after a crash
         # of the server both are a moment older, together.
         "-c synchronous_commit=off",
-        # Every query of a fold has its index: a plan that scans was made when the table was small.
-        "-c enable_seqscan=off",
+        # Folds have their indexes, but for those of holds while a rebuild fills them: else a plan
+        # that scans was made when the table was small. One that has to looks dear to the server,
+        # and is not to be compiled for that.
+        "-c enable_seqscan=off -c jit=off",
         "-c idle_in_transaction_session_timeout=60s",
         "-c lock_timeout=30s",
         # A worker whose machine is gone must not keep its partitions for hours.

@@ -33,7 +33,7 @@ SET LOCAL TimeZone = 'UTC';
 -- has just been filled.
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_bitmapscan = off;
--- And the same plan for any values: one made anew for each read takes as long as the read.
+-- And the same plan for any values: one made anew for each read was a third of a read's time.
 SET LOCAL plan_cache_mode = force_generic_plan
 """
 

@@ -30,14 +30,14 @@ def machine() -> dict[str, str | int]:
 def all_at_once(seconds: float) -> float:
     """What all processors do at the same time, in times of what one of them does alone: less than
     there are where two are threads of one core, or a host has others on them."""
-    return sum(_work(os.cpu_count() or 1, seconds)) / sum(_work(1, seconds))
+    return sum(work(os.cpu_count() or 1, seconds)) / sum(work(1, seconds))
 
 
-def _work(processes: int, seconds: float) -> list[int]:
+def work(processes: int, seconds: float) -> list[int]:
     """How much each of them does of the same, all of them at once."""
     command = [sys.executable, "-c", _WORK, str(seconds)]
     running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 (ours, as above)
+        subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 (a program of ours)
         for _ in range(processes)
     ]
     return [int(each.communicate()[0]) for each in running]

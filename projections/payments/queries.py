@@ -90,6 +90,7 @@ _FILTERS: Final = {
 
 _RECORDED = "AND p.state = %(state)s"
 _STILL_HELD = f"{_RECORDED} AND p.expires_at > %(now)s"
+
 NEWEST: Final = 2**63 - 1
 
 

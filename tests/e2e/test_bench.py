@@ -90,6 +90,9 @@ def test_a_benchmark_counts_what_it_did_and_proves_its_books(
     # What the machine does is sampled, tick by tick: in half a second that is off by a fifth.
     others = [row["cpu"]["others"] for row in found["rows"] if row["setup"] != "one process"]
     assert statistics.mean(others) > -0.1
+    worth, *unit = found["machine"]["all at once"].split()
+    assert float(worth) > 0
+    assert unit == ["times", "one"]
     assert set(found["takes"]) == set(found["books"]) - {"what is read again"}
     for takes in found["takes"].values():
         assert 0 < takes["start_s"] < WITHIN_S

@@ -23,7 +23,7 @@ from projections.registry import PROJECTIONS
 from tests.fixtures.fix_events import START, History
 from tests.fixtures.fix_parted import PartedFeed
 from tests.fixtures.fix_postgres import Store
-from tests.fixtures.fix_projections import Counting, catch_up, content, store_feed, viewing
+from tests.fixtures.fix_projections import catch_up, content, store_feed, viewing
 
 STATES = ("settled", "held", "voided", "expired", "scheduled", "canceled", "refused")
 
@@ -288,46 +288,6 @@ def _step(history: History, stream: UUID, chance: random.Random) -> None:
         history.capture(stream, 1, final=False)
     else:
         history.void(stream)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        *({"state": state} for state in [None, *STATES]),
-        *({"account": "alice"}, {"reference": "rare"}),
-        *({"created_from": START}, {"created_to": START + timedelta(hours=2)}),
-    ],
-    ids=str,
-)
-def test_a_page_touches_what_it_shows_however_many_payments_there_are(
-    fresh_store: Store, given: dict[str, Any]
-) -> None:
-    history = History().open("alice", "bob").open("poor", overdraft_limit=0)
-    for _ in range(12):
-        at = history.now + timedelta(days=9)
-        history.hold(("alice", "bob", 3), hold_timeout_s=3)
-        history.expire(history.later(seconds=9) and _last(history))
-        history.void(history.hold(("alice", "bob", 3)))
-        history.hold(("alice", "bob", 3))
-        history.pay(("alice", "bob", 3), execute_at=at)
-        history.cancel(history.pay(("alice", "bob", 3), execute_at=at))
-        history.pay(("poor", "bob", 3))
-        history.pay(("alice", "bob", 3), reference="rare")
-        for _ in range(20):
-            history.pay(("alice", "bob", 3))
-    dsn = filled(fresh_store, history, batch=1000)
-
-    async def look(view: View) -> int:
-        counted: Any = Counting(view)
-        page = await payments(counted, now=history.now, limit=5, **given)
-        assert len(page.items) == 5
-        return int(counted.touched)
-
-    assert viewing(dsn, "payments", look) <= 2 * 6
-
-
-def _last(history: History) -> UUID:
-    return list(history.payments)[-1]
 
 
 # Partitions apart -------------------------------------------------------------------------

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import pytest
-
 from application.answers import account_resource
 from domain.events import AccountEntry
 from projections.accounts.queries import account, accounts
@@ -180,24 +178,3 @@ def test_a_balance_as_of_any_position_is_an_index_probe(fresh_store: Store) -> N
         return int(counted.touched)
 
     assert viewing(dsn, "balances", look) <= 2
-
-
-@pytest.mark.parametrize("given", [{}, {"status": "frozen"}, {"currency": "USD"}, {"prefix": "z"}])
-def test_a_page_of_accounts_touches_what_it_shows_however_many_there_are(
-    fresh_store: Store, given: dict[str, str]
-) -> None:
-    history = History().open(*(f"a{number}" for number in range(300)))
-    history.open(*(f"z{number}" for number in range(6)), currency="USD")
-    for number in range(6):
-        history.freeze(f"z{number}")
-    dsn = fresh_store.app_dsn
-    history.store(dsn)
-    catch_up(dsn, ["accounts"])
-
-    async def look(view: View) -> int:
-        counted: Any = Counting(view)
-        page = await accounts(counted, limit=5, **given)
-        assert len(page.items) == 5
-        return int(counted.touched)
-
-    assert viewing(dsn, "accounts", look) <= 2 * 6

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api.bench.cpu import OTHERS, Processes, shares, used_s
-from api.bench.machine import all_at_once, file_system
+from api.bench.machine import file_system, work
 
 BUSY = "import time; end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
 """More than is asked for below: /proc counts whole ticks."""
@@ -71,5 +71,8 @@ def test_a_folder_is_on_the_file_system_that_is_mounted_nearest(
     assert file_system(Path(folder)) == (kind or file_system(Path("/")))
 
 
-def test_all_processors_do_more_than_half_of_one_and_no_more_than_they_are() -> None:
-    assert 0.5 < all_at_once(0.3) < 2 * (os.cpu_count() or 1)
+def test_the_same_is_done_by_one_and_by_several_at_once() -> None:
+    assert len(work(1, 0.05)) == 1
+    done = work(3, 0.05)
+    assert len(done) == 3
+    assert min(done) > 0
