@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from tests.fixtures.fix_tally import (
     processes_of,
     tally,
     until,
+    words_of,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -163,11 +163,7 @@ def test_a_benchmark_that_is_stopped_leaves_nothing(tmp_path: Path, by: signal.S
 
 def load_of(folder: Path) -> bool:
     """Whether a load runs for the benchmark there."""
-    for pid in processes_of(folder):
-        with suppress(FileNotFoundError):
-            if b"api.bench.load" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return True
-    return False
+    return any(b"api.bench.load" in words_of(pid) for pid in processes_of(folder))
 
 
 def test_a_product_is_measured_by_its_url(product: Up) -> None:

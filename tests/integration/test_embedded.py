@@ -22,6 +22,7 @@ from infrastructure.embedded_memory import machine_mb, shared_buffers_mb
 from infrastructure.embedded_place import EmbeddedFailed
 from infrastructure.start_checks import check_durability
 from tests.fixtures.fix_folders import open_folder
+from tests.fixtures.fix_tally import words_of
 
 AS_ROOT = os.geteuid() == 0
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def _place() -> Iterator[Path]:
 def _end_servers(folder: Path) -> None:
     for pid_file in folder.rglob("postmaster.pid"):
         pid = int(pid_file.read_text().splitlines()[0])
-        if b"postgres" in _command(pid):
+        if b"postgres" in words_of(pid):
             os.kill(pid, signal.SIGQUIT)
             assert _gone_soon(pid)
 
@@ -71,19 +72,11 @@ def _answers(dsn: str) -> bool:
         return conn.execute("SELECT 1").fetchone() == (1,)
 
 
-def _command(pid: int) -> bytes:
-    """None of a process that is gone, or a zombie."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 def _gone_soon(pid: int) -> bool:
     deadline = time.monotonic() + 10
-    while _command(pid) and time.monotonic() < deadline:
+    while words_of(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return not _command(pid)
+    return not words_of(pid)
 
 
 def _in_another_process(script: str, data: Path) -> subprocess.Popen[str]:
@@ -169,7 +162,7 @@ def test_it_survives_the_death_of_its_owner_and_is_found_again(data: Path) -> No
     output, _ = owner.communicate(timeout=60)
     pid = int(output)
     assert owner.returncode == -signal.SIGKILL
-    assert _command(pid)
+    assert words_of(pid)
     with EmbeddedPostgres(data) as server:
         assert server.pid == pid
         assert _answers(server.owner_dsn)

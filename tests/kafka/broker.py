@@ -77,7 +77,9 @@ class Broker:
     def spawn(self, java: str, *options: str, lock: Path) -> None:
         """Starts it; it is killed as soon as nobody holds the lock exclusively."""
         guarded = (str(lock), str(self.folder / "pid"))
-        run = (java, *JVM, *options, "kafka.Kafka", str(self.folder / "server.properties"))
+        # A killed one leaves its compression's library in the JVM's temporary folder.
+        jvm = (*JVM, f"-Djava.io.tmpdir={self.folder}", *options)
+        run = (java, *jvm, "kafka.Kafka", str(self.folder / "server.properties"))
         (self.folder / "pid").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             subprocess.run(
