@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from application.due import Due
 from application.ports import StoreUnavailable
-from infrastructure.connections import GRACE_S, PatientConnection
+from infrastructure.connections import GRACE_S, READS, PatientConnection
 from infrastructure.locks import SWEEPER_LOCK
 from projections.payments.due import due_payments
 
@@ -22,7 +22,7 @@ OVERDUE: Final = timedelta(seconds=5)
 
 _SETTINGS: Final = " ".join(
     (
-        "-c TimeZone=UTC -c enable_seqscan=off -c enable_bitmapscan=off -c lock_timeout=2s",
+        f"{READS} -c lock_timeout=2s",
         # Who holds the lock on a machine that is gone must not keep it for hours.
         "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2",
     )

@@ -153,8 +153,9 @@ class Datastore(PostgresDatastore):
             min_size=1,
             max_size=pool_size,
             open=False,
+            # No bound of who waits, a few threads: it would count those who have given up waiting,
+            # and refuse all others before a new connection is tried.
             timeout=timeout_s,
-            max_waiting=pool_size,
             # Its pauses between attempts double: after a long outage it would be the last to know.
             reconnect_timeout=timeout_s,
         )

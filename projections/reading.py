@@ -26,16 +26,7 @@ POLL_S: Final = 0.004
 
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
-_BEGIN: Final = b"""
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-SET LOCAL TimeZone = 'UTC';
--- Every query of ours has its index: a plan that scans can only be a wrong guess on a table that
--- has just been filled.
-SET LOCAL enable_seqscan = off;
-SET LOCAL enable_bitmapscan = off;
--- And the same plan for any values: one made anew for each read was a third of a read's time.
-SET LOCAL plan_cache_mode = force_generic_plan
-"""
+_BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _WATERMARKS: Final = b"""
 SELECT p.projection, p.generation, min(c.position) AS position, min(c.recorded_at) AS recorded_at,
@@ -93,7 +84,7 @@ class View:
 class Reader:
     """Opens views, and waits for watermarks with one query however many wait.
 
-    The pool's connections are in autocommit mode.
+    The pool's connections are as infrastructure.connections.ReadPool makes them.
     """
 
     def __init__(self, pool: Pool) -> None:

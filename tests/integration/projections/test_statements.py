@@ -13,7 +13,6 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg_pool import AsyncConnectionPool
 
 from domain.events import AccountDebited, AccountEntry
 from projections.reading import Reader, View
@@ -27,7 +26,7 @@ from projections.statements.queries import (
 )
 from tests.fixtures.fix_events import START, History
 from tests.fixtures.fix_postgres import Cluster, Store
-from tests.fixtures.fix_projections import Counting, catch_up, reading, viewing
+from tests.fixtures.fix_projections import Counting, catch_up, read_pool, reading, viewing
 
 DAYS = [START.date() + timedelta(days=number) for number in range(-3, 8)]
 
@@ -294,7 +293,7 @@ def test_an_export_survives_a_rebuild_in_its_middle(fresh_store: Store) -> None:
     catch_up(dsn, ["statements"])
 
     async def run() -> int:
-        async with AsyncConnectionPool(dsn, kwargs={"autocommit": True}, min_size=1) as pool:
+        async with read_pool(dsn) as pool:
             lines = csv_statement(
                 Reader(pool),
                 "alice",
