@@ -21,18 +21,18 @@ By = Literal["booking_date", "value_date"]
 Keys = tuple[Any, ...]
 """Where a page ends: (position,), or (value date, position) by value date."""
 
+# With the first position booked on each day or after it; NULL where there is none.
 _ACCOUNT = """
-SELECT currency, normal_side FROM tally_read.statements_accounts{g}
-WHERE account = %(account)s AND opened_position <= %(seen)s
-"""
-
-_FIRST_POSITIONS = """
-SELECT (
-    SELECT d.first_position FROM tally_read.statements_days{g} d
-    WHERE d.booking_date >= wanted.day ORDER BY d.booking_date LIMIT 1
-) AS position
-FROM unnest(%(days)s::date[]) WITH ORDINALITY AS wanted (day, number)
-ORDER BY wanted.number
+SELECT a.currency, a.normal_side, ARRAY(
+    SELECT (
+        SELECT d.first_position FROM tally_read.statements_days{g} d
+        WHERE d.booking_date >= wanted.day ORDER BY d.booking_date LIMIT 1
+    )
+    FROM unnest(%(days)s::date[]) WITH ORDINALITY AS wanted (day, number)
+    ORDER BY wanted.number
+) AS positions
+FROM tally_read.statements_accounts{g} a
+WHERE a.account = %(account)s AND a.opened_position <= %(seen)s
 """
 
 _SUMS_AT = """
@@ -114,6 +114,14 @@ class Statement(NamedTuple):
     next: Keys | None
 
 
+class _Account(NamedTuple):
+    """It, and the positions that the days asked for begin at: `at` + 1 where that is beyond."""
+
+    currency: str
+    normal_side: str
+    first_positions: list[int]
+
+
 class _Period(NamedTuple):
     """What the whole period comes to, and the balance that the page goes on from."""
 
@@ -138,15 +146,21 @@ async def statement(
     `at` is the position of the first page, `after` the keys that the page before ended with.
     """
     position = view.position if at is None else at
-    rows = await view.rows(_ACCOUNT, {"account": account, "seen": view.position})
-    if not rows:
-        return None
-    currency, side = rows[0]["currency"], rows[0]["normal_side"]
     to = max(from_, to)
+    days = [from_, to]
+    if by == "value_date":
+        page_from = from_ if after is None else after[0]
+        days += [page_from, _day_after(page_from)]
+    found = await _account(view, account, days, position)
+    if found is None:
+        return None
+    currency, side, firsts = found
     if by == "booking_date":
-        period, entries = await _by_booking_date(view, account, from_, to, after, position, limit)
+        period, entries = await _by_booking_date(view, account, firsts, after, limit)
     else:
-        period, entries = await _by_value_date(view, account, from_, to, after, position, limit)
+        period, entries = await _by_value_date(
+            view, account, from_, to, firsts, after, position, limit
+        )
         running = period.before_page
         for entry in entries:
             running = running.plus(entry["amount"], debit=entry["side"] == "debit")
@@ -174,26 +188,24 @@ async def posted_by_value_date(
     """What is posted with a value date up to that day (inclusive), in minor units, as of a
     position; None for an account not there."""
     position = view.position if at is None else at
-    rows = await view.rows(_ACCOUNT, {"account": account, "seen": view.position})
-    if not rows:
-        return None
     before = _day_after(effective_at)
-    (end,) = await _first_positions(view, [before], position)
+    found = await _account(view, account, [before], position)
+    if found is None:
+        return None
+    (end,) = found.first_positions
     (booked,) = await _on_day_sums(view, account, [end - 1])
     (off,) = await _off_sums(view, account, [before], position)
-    return _balance(_add(booked, off), rows[0]["normal_side"])
+    return _balance(_add(booked, off), found.normal_side)
 
 
 async def _by_booking_date(
     view: View,
     account: str,
-    from_: date,
-    to: date,
+    first_positions: Sequence[int],
     after: Keys | None,
-    at: int,
     limit: int,
 ) -> tuple[_Period, list[dict[str, Any]]]:
-    first, end = await _first_positions(view, [from_, to], at)
+    first, end = first_positions
     sums = await _sums_at(view, account, [first - 1, end - 1])
     opening, closing = (all_ for all_, _ in sums)
     rows = await view.rows(
@@ -213,14 +225,13 @@ async def _by_value_date(
     account: str,
     from_: date,
     to: date,
+    first_positions: Sequence[int],
     after: Keys | None,
     at: int,
     limit: int,
 ) -> tuple[_Period, list[dict[str, Any]]]:
     day, position = (from_, 0) if after is None else after
-    first, end, day_first, day_end = await _first_positions(
-        view, [from_, to, day, _day_after(day)], at
-    )
+    first, end, day_first, day_end = first_positions
     on_day = await _on_day_sums(
         view,
         account,
@@ -250,10 +261,15 @@ async def _by_value_date(
     return _Period(_add(on_day[0], off[0]), _add(on_day[1], off[1]), before_page), rows
 
 
-async def _first_positions(view: View, days: Sequence[date], at: int) -> list[int]:
-    """First position booked on each day or after it; at + 1 where it lies beyond."""
-    rows = await view.rows(_FIRST_POSITIONS, {"days": texts(map(str, days))})
-    return [at + 1 if row["position"] is None else min(row["position"], at + 1) for row in rows]
+async def _account(view: View, account: str, days: Sequence[date], at: int) -> _Account | None:
+    rows = await view.rows(
+        _ACCOUNT, {"account": account, "seen": view.position, "days": texts(map(str, days))}
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    firsts = [at + 1 if first is None else min(first, at + 1) for first in row["positions"]]
+    return _Account(row["currency"], row["normal_side"], firsts)
 
 
 async def _sums_at(view: View, account: str, positions: Sequence[int]) -> list[tuple[Sums, Sums]]:
