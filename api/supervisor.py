@@ -185,9 +185,11 @@ class Supervisor:
                 return f"{child.part.name} {_how_it_ended(code)}: {_why(child.log)}"
         return None
 
-    def watch(self, signals: StopSignals) -> None:
-        """Keeps the parts running until a signal asks to stop."""
+    def watch(self, signals: StopSignals, *, also: Callable[[], None] | None = None) -> None:
+        """Keeps the parts running until a signal asks to stop; calls `also` every second or so."""
         while not signals.asked:
+            if also:
+                also()
             for child in self._children:
                 self._look_after(child)
             waiting = [child.starts_at for child in self._children if child.process is None]

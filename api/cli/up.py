@@ -1,7 +1,9 @@
 """`tally up`: the whole product in one terminal, and nothing left of it afterwards."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Annotated
+from time import monotonic
+from typing import Annotated, Final
 
 import typer
 
@@ -14,7 +16,11 @@ from api.cli.product import DataOption
 from api.cli.store import app_dsn, check, environment_of_parts, first_keys, migrated, secrets_of
 from api.supervisor import StopSignals, Supervisor
 from infrastructure.embedded import EmbeddedPostgres
+from infrastructure.embedded_place import EmbeddedFailed
 from infrastructure.settings import Settings
+
+START_AGAIN_S: Final = 10.0
+"""From one try to start PostgreSQL to the next, where it can't."""
 
 
 def up(
@@ -41,10 +47,12 @@ def up(
         running.enter_context(folder.owned())
         folder.server_file.unlink(missing_ok=True)
         listener = running.enter_context(listening(settings.host, settings.port))
+        server: EmbeddedPostgres | None = None
         if settings.owner_dsn is not None:
             owner_dsn = settings.owner_dsn.get_secret_value()
         else:
-            owner_dsn = running.enter_context(EmbeddedPostgres(folder.path)).owner_dsn
+            server = running.enter_context(EmbeddedPostgres(folder.path))
+            owner_dsn = server.owner_dsn
         migrated(settings, owner_dsn)
         dsn = app_dsn(owner_dsn, folder)
         secrets = secrets_of(settings)
@@ -67,8 +75,26 @@ def up(
         supervisor.start()
         if answers_in_time(url, supervisor, signals):
             _announce(url, folder, made, as_json=as_json)
-            supervisor.watch(signals)
+            supervisor.watch(signals, also=_restarts(server) if server else None)
         say("stopping …")
+
+
+def _restarts(server: EmbeddedPostgres) -> Callable[[], None]:
+    """Starts the server again where it has ended, whenever called; the parts wait for it."""
+    starts_at = monotonic()
+
+    def look() -> None:
+        nonlocal starts_at
+        if server.pid is not None or monotonic() < starts_at:
+            return
+        say("PostgreSQL has ended; it is started again")
+        try:
+            server.start()
+        except EmbeddedFailed as error:
+            say(f"{error}; the next try is in {START_AGAIN_S:.0f} s")
+            starts_at = monotonic() + START_AGAIN_S
+
+    return look
 
 
 def _announce(url: str, folder: Folder, made: dict[str, str] | None, *, as_json: bool) -> None:

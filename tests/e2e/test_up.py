@@ -9,7 +9,10 @@ import socket
 import stat
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -81,6 +84,30 @@ def test_a_part_that_is_killed_comes_back_on_the_same_port(start_up: Start) -> N
         assert f"{name} was ended by SIGKILL; it starts again" in up.errors.read_text()
     up.post("/v1/accounts", "open", {"id": "customers:alice", "currency": "EUR"})
     until(lambda: up.get("/v1/balances")["items"])
+
+
+def test_the_embedded_server_comes_back_with_all_that_was_answered(
+    start_up: Start, tmp_path: Path
+) -> None:
+    up, server = start_up(), EmbeddedPostgres(tmp_path / "tally")
+    alice = {"id": "customers:alice", "currency": "EUR"}
+    opened = up.post("/v1/accounts", "open", alice)
+    killed = server.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: server.pid not in (None, killed))
+    assert "PostgreSQL has ended; it is started again" in up.errors.read_text()
+
+    def again() -> Any:
+        with suppress(HTTPError):  # 503, until it answers
+            return up.post("/v1/accounts", "open", alice)
+
+    until(again)
+    assert again() == opened
+    assert up.post("/v1/accounts", "next", alice | {"id": "customers:bob"})["position"] == 4
+    until(lambda: len(up.get("/v1/balances")["items"]) == 2)
+    assert up.stop() == 0
+    assert server.pid is None
 
 
 def test_two_at_a_time_on_one_folder_are_one_too_many(start_up: Start, tmp_path: Path) -> None:
