@@ -2,8 +2,8 @@
 
 Each message is its length, four bytes, and what application/wire.py makes. The writer begins, with
 no answers: a connection may wait for a process that is yet to start. Where the writer's
-process ends, an API process connects to the next one and sends again what is not answered, in its
-order and in doubt: so a command is recorded once, and its client only waits.
+process ends, or stands still, an API process connects to the next one and sends again what is not
+answered, in its order and in doubt: so a command is recorded once, and its client only waits.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ CONNECT_S: Final = 0.05
 READS_WITHIN_S: Final = 2
 """An API process that doesn't read its answers for so long, while the writer waits to send more,
 is cut off; it connects again, and asks again."""
+LOOKS_EVERY_S: Final = 0.5
+"""How often an API process looks whether the writer stands still."""
 
 _AT_ONCE: Final = 1 << 18
 _LENGTH: Final = struct.Struct("!I")
@@ -72,20 +74,26 @@ class _Messages:
 class _Asked:
     """A command that isn't answered yet."""
 
-    __slots__ = ("in_doubt", "told", "waiter")
+    __slots__ = ("in_doubt", "sent_at", "told", "waiter")
 
     def __init__(self, command: Command, waiter: Waiter) -> None:
         self.told = kind_and_content(command)
         self.waiter = waiter
         self.in_doubt = False
         """Whether an earlier writer had it."""
+        self.sent_at = 0.0
+        """By the loop's clock, to the writer that has it."""
 
 
 class RemoteWriter:
     """An API process's end: a CommandWriter. All of it is of the event loop's thread."""
 
     def __init__(self, path: Path, *, queue_size: int, batch_size: int, timeout_s: float) -> None:
-        """`path` is that of the socket; a writer is waited for, for `timeout_s`."""
+        """`path` is that of the socket; a writer is waited for, for `timeout_s`.
+
+        One that doesn't answer for twice as long, in which it may have tried the batch before as
+        well, stands still.
+        """
         self._path = path
         self._queue_size = queue_size
         self.batch_size = batch_size
@@ -102,12 +110,14 @@ class RemoteWriter:
         self._loop = asyncio.get_running_loop()
         self._wait_for_writer()
         self._connecting = self._loop.create_task(self._connect())
+        self._look()
 
     async def stop(self) -> None:
         """To be called when nothing is under way any more."""
         self._stopped = True
         self._connecting.cancel()
         self._giving_up.cancel()
+        self._looking.cancel()
         with suppress(asyncio.CancelledError):
             await self._connecting
         if self._transport:
@@ -180,9 +190,10 @@ class RemoteWriter:
             self._give_up()
         if self._transport is None:
             return
-        sent = []
+        sent, now = [], self._loop.time()
         for number in self._unsent:
             asked = self._asked[number]
+            asked.sent_at = now
             if asked.in_doubt or asked.waiter.set_running_or_notify_cancel():
                 sent.append(Sent(number, asked.in_doubt, *asked.told))
             else:
@@ -190,6 +201,16 @@ class RemoteWriter:
         self._unsent.clear()
         if sent:
             self._transport.write(_message(commands_told(sent)))
+
+    def _look(self) -> None:
+        """Ends the connection to a writer that stands still: by itself it would stay."""
+        self._looking = self._loop.call_later(LOOKS_EVERY_S, self._look)
+        oldest = next(iter(self._asked.values()), None)
+        if self._transport is None or oldest is None or not oldest.sent_at:
+            return
+        if self._loop.time() - oldest.sent_at > 2 * self._timeout_s:
+            _log.warning("the writer stands still: its connection is ended")
+            self._transport.abort()
 
     def _give_up(self) -> None:
         """No writer has come: nobody knows what became of what the last one had."""

@@ -1,5 +1,5 @@
-"""`tally serve --workers`: the writer's process is killed, and those that serve; each command is
-recorded once, and of the writer's end no client hears anything."""
+"""`tally serve --workers`: the writer's process is killed or stands still, and those that serve are
+killed; each command is recorded once, and of the writer's end no client hears anything."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import aiohttp
 import pytest
 
 from tests.fixtures.fix_processes import Api, Figure, Reply, Rest, Scaled, System, reached
-from tests.fixtures.fix_tally import until
+from tests.fixtures.fix_tally import freeze, until
 
 PEOPLE = [f"customers:{number}" for number in range(20)]
 KILLS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)
 TAKEN_OVER_WITHIN_S = 5.0
+CLIENTS = 8
 
 
 def processes(api: Api, command: str) -> list[int]:
@@ -181,6 +182,35 @@ def test_a_killed_api_process_costs_its_clients_a_connection(
             figure("API processes killed under load", rounds * len(KILLS))
             figure("… payments, each recorded once", load.assert_recorded_once(system))
             figure("… connections that broke, and were asked again", rest.troubles["no answer"])
+
+    asyncio.run(test())
+
+
+@pytest.mark.slow
+def test_clients_of_a_writer_that_stands_still_are_told_and_served_when_it_goes_on(
+    system: System, scaled: Scaled
+) -> None:
+    """By itself its connection stays, and nothing would ever come over it."""
+    api = system.api(TALLY_SERVE_WORKERS="1", TALLY_STORE_TIMEOUT_S="0.5")
+    times = max(2, scaled(20))
+
+    async def test() -> None:
+        async with system.rest() as rest:
+            await open_accounts(rest, api)
+            load = Load(rest, api)
+            load.start("still", singles=CLIENTS, bulks=0)
+            (writer,) = processes(api, "write")
+            for _ in range(times):
+                await load.more(100)
+                told = rest.troubles["store_unavailable"]
+                await asyncio.to_thread(freeze, writer)
+                await reached(lambda n=told: rest.troubles["store_unavailable"] >= n + CLIENTS)
+                os.kill(writer, signal.SIGCONT)
+            await load.more(100)
+            await load.stop()
+            load.assert_recorded_once(system)
+            assert set(rest.troubles) == {"store_unavailable"}
+            assert processes(api, "write") == [writer]
 
     asyncio.run(test())
 
