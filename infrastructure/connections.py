@@ -38,7 +38,9 @@ Result = TypeVar("Result")
 
 
 class PatientConnection(Connection[DictRow]):
-    """Closed, with an OperationalError, where an answer takes longer than `patience_s`."""
+    """Closed, with an OperationalError, where an answer takes longer than `patience_s`, or where
+    something is to be written and another server has become the primary: the next connection may
+    be one to that."""
 
     patience_s: float | None = None
 
@@ -52,10 +54,13 @@ class PatientConnection(Connection[DictRow]):
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.close()
             raise
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            self.close()
+            raise psycopg.OperationalError(str(error)) from error
 
 
 class AsyncPatientConnection(AsyncConnection[TupleRow]):
-    """As PatientConnection."""
+    """Closed, with an OperationalError, where an answer takes longer than `patience_s`."""
 
     patience_s: float | None = None
 

@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Semaphore
 from typing import Any
 
+import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
+from psycopg import sql
 
 from application.answers import Answer
 from application.commands import PayTogether
@@ -98,6 +100,29 @@ def test_a_store_that_stays_away_is_an_answer_in_time(ledger: Ledger) -> None:
             with pytest.raises(StoreUnavailable):
                 writer.submit(payment("p", ("alice", "cash", 1))).result(timeout=10)
         assert not writer.submit(payment("p", ("alice", "cash", 1))).result(timeout=10).replayed
+
+
+def test_a_store_that_has_become_read_only_is_away_until_there_is_one_to_write_to(
+    fresh_store: Store,
+) -> None:
+    """As a primary is that has become the standby of another."""
+
+    def read_only(on: str) -> None:
+        with psycopg.connect(
+            fresh_store.owner_dsn, autocommit=True, options="-c default_transaction_read_only=off"
+        ) as owner:
+            of = sql.Identifier(owner.info.dbname)
+            owner.execute(
+                sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(of, on)
+            )
+
+    with a_ledger(fresh_store) as ledger:
+        read_only("on")
+        with a_writer(ledger, timeout_s=0.3) as writer:
+            with pytest.raises(StoreUnavailable):
+                writer.submit(opened("a", "alice")).result(30)
+            read_only("off")
+            assert writer.submit(opened("a", "alice")).result(30).position == 2
 
 
 def test_what_queues_during_an_append_goes_in_the_next_one(ledger: Ledger) -> None:
