@@ -203,9 +203,11 @@ def test_clients_of_a_writer_that_stands_still_are_told_and_served_when_it_goes_
             for _ in range(times):
                 await load.more(100)
                 told = rest.troubles["store_unavailable"]
-                await asyncio.to_thread(freeze, writer)
-                await reached(lambda n=told: rest.troubles["store_unavailable"] >= n + CLIENTS)
-                os.kill(writer, signal.SIGCONT)
+                try:
+                    await asyncio.to_thread(freeze, writer)
+                    await reached(lambda n=told: rest.troubles["store_unavailable"] >= n + CLIENTS)
+                finally:
+                    os.kill(writer, signal.SIGCONT)
             await load.more(100)
             await load.stop()
             load.assert_recorded_once(system)

@@ -1,0 +1,135 @@
+"""A primary dies, and its synchronous standby takes over: what was answered is there, once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from infrastructure.embedded import EmbeddedPostgres
+from infrastructure.embedded_place import make_private, run, server_user
+from infrastructure.migrations import APP, migrate
+from tests.faults.test_cut_lines import (
+    assert_nothing_doubled_or_lost,
+    prepare,
+    under_load,
+)
+from tests.fixtures.fix_folders import open_folder
+from tests.fixtures.fix_postgres import LEDGER, Store
+from tests.fixtures.fix_processes import Figure, System, reached
+from tests.fixtures.fix_secrets import searched_tables
+from tests.fixtures.fix_tally import until
+
+PASSWORD = "of a test's own"
+READ_CONNECTIONS = 8
+PAYMENTS = 300
+"""Answered before the primary dies, and after it."""
+
+
+class Pair(NamedTuple):
+    primary: EmbeddedPostgres
+    standby: EmbeddedPostgres
+
+
+@contextmanager
+def a_pair() -> Iterator[Pair]:
+    """Of which the second has what the first has committed, before that is told to who asked."""
+    with open_folder() as folder, EmbeddedPostgres(folder / "one") as primary:
+        migrate(primary.owner_dsn, ledger=LEDGER, app_password=PASSWORD)
+        copy = folder / "two"
+        copy.mkdir(mode=0o711)
+        shutil.copy2(folder / "one" / "owner-password", copy)
+        make_private(copy / "pg", server_user())
+        assert primary.bin is not None
+        into = ["-D", copy / "pg", "--write-recovery-conf", "--checkpoint=fast"]
+        copied = run(
+            [primary.bin / "pg_basebackup", "-d", primary.owner_dsn, *into],
+            user=server_user(),
+            timeout_s=60,
+        )
+        assert copied.returncode == 0, copied.stderr
+        with EmbeddedPostgres(copy) as standby:
+            with psycopg.connect(primary.owner_dsn, autocommit=True) as owner:
+                owner.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+                owner.execute("SELECT pg_reload_conf()")
+                in_step = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"
+                until(lambda: owner.execute(in_step.encode()).fetchone() is not None)
+            yield Pair(primary, standby)
+
+
+def of_both(pair: Pair, **more: str) -> str:
+    """A DSN that leads to the one of them that takes writes."""
+    hosts = [str(conninfo_to_dict(server.owner_dsn)["host"]) for server in pair]
+    return make_conninfo(
+        pair.primary.owner_dsn,
+        host=",".join(hosts),
+        port="5432,5432",
+        target_session_attrs="read-write",
+        **more,
+    )
+
+
+@pytest.mark.slow
+def test_a_failover_loses_nothing_that_was_answered_and_doubles_nothing(
+    tmp_path: Path, figure: Figure
+) -> None:
+    with ExitStack() as running:
+        pair = running.enter_context(a_pair())
+        store = Store(
+            name="tally",
+            ledger=LEDGER,
+            owner_dsn=of_both(pair),
+            app_dsn=of_both(pair, user=APP, password=PASSWORD),
+        )
+        running.enter_context(searched_tables(store.owner_dsn))
+        system = System(store, tmp_path, running)
+        api = system.api(
+            TALLY_STORE_TIMEOUT_S="1",
+            TALLY_SERVE_WORKERS="1",
+            TALLY_READ_POOL_SIZE=str(READ_CONNECTIONS),
+        )
+        system.worker()
+
+        async def test() -> None:
+            async with system.rest() as rest:
+                await prepare(rest, api)
+                await rest.all(api, "/v1/balances")  # the workers are there
+                over = False
+                load = asyncio.create_task(under_load(rest, lambda: not over, api))
+                events = 3 * PAYMENTS
+                await reached(lambda: system.assert_positions_have_no_gap() > events)
+                killed = pair.primary.pid
+                assert killed is not None
+                os.kill(killed, signal.SIGKILL)
+                began = time.monotonic()
+                with psycopg.connect(pair.standby.owner_dsn, autocommit=True) as owner:
+                    owner.execute("SELECT pg_promote(wait => false)")
+                    taken_over = "SELECT WHERE NOT pg_is_in_recovery()"
+                    await reached(lambda: owner.execute(taken_over.encode()).fetchone() is not None)
+                end = system.assert_positions_have_no_gap()
+                await reached(lambda: system.assert_positions_have_no_gap() > end)
+                figure("from a primary's end to the next append, s", time.monotonic() - began)
+                await reached(lambda: system.assert_positions_have_no_gap() > end + events)
+                over = True
+                answers = await load
+                await assert_nothing_doubled_or_lost(system, rest, api, answers)
+                for _ in range(READ_CONNECTIONS):  # a lost one is found as it is used
+                    await rest.send(api, "GET", "/v1/status")
+                balances = {
+                    one["account"]: one["posted"] for one in await rest.all(api, "/v1/balances")
+                }
+                assert sum(balances.values()) == 2 * balances["cash"]
+                figure("payments answered before and after it", len(answers))
+                assert set(rest.troubles) <= {"store_unavailable"}
+
+        asyncio.run(test())
