@@ -6,6 +6,7 @@ Neither helps where the line stands and nothing comes: a server that hangs, a pr
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -81,7 +82,10 @@ class AsyncPatientConnection(AsyncConnection[TupleRow]):
 
 
 class ReadPool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
-    """Connections for reads. Raises StoreUnavailable where there is none, or it breaks."""
+    """Connections for reads. Raises StoreUnavailable where there is none, or it breaks; where one
+    does, the others are looked at too, before somebody reads with them."""
+
+    _checking: asyncio.Task[None] | None = None
 
     def __init__(
         self, dsn: str, *, size: int, max_waiting: int, timeout_s: float, statement_s: float
@@ -130,4 +134,7 @@ class ReadPool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
             async with super().connection(timeout) as connection:
                 yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if self._checking is None or self._checking.done():
+                self._checking = asyncio.create_task(self.check(), name="read pool check")
+                await asyncio.sleep(0)  # it has taken them out before the next read begins
             raise StoreUnavailable from error

@@ -41,6 +41,31 @@ def test_the_writers_pool_finds_a_server_again_however_often_it_was_asked_in_vai
         assert any(asked() for _ in range(50))
 
 
+def test_connections_for_reads_that_broke_together_cost_one_read(
+    fresh_store: Store, new_proxy: Callable[[str], Proxy]
+) -> None:
+    proxy = new_proxy(fresh_store.app_dsn)
+
+    async def run() -> None:
+        async with ReadPool(proxy.dsn, size=6, max_waiting=10, timeout_s=5, statement_s=5) as pool:
+
+            async def asked(how_long: str = "0") -> bool:
+                try:
+                    async with pool.connection() as connection:
+                        await connection.execute("SELECT pg_sleep(%s::float)", (how_long,))
+                except StoreUnavailable:
+                    return False
+                return True
+
+            assert all(await asyncio.gather(*(asked("0.2") for _ in range(6))))
+            assert pool.get_stats()["pool_available"] == 6
+            proxy.cut_all()
+            await asyncio.sleep(0.1)
+            assert [await asked() for _ in range(12)] == [False] + [True] * 11
+
+    asyncio.run(run())
+
+
 def test_the_pool_for_reads_finds_a_server_again_however_many_waited_in_vain(
     fresh_store: Store, new_proxy: Callable[[str], Proxy]
 ) -> None:
