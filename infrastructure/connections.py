@@ -126,14 +126,12 @@ class ReadPool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
         self,
         timeout: float | None = None,  # noqa: ASYNC109 (the library's own)
     ) -> AsyncIterator[Any]:
-        # The library keeps who has given up in the queue until there is a connection again: where
-        # they fill it, all others are refused before a new connection is tried, for ever.
-        while self._waiting and self._waiting[0].error:
-            self._waiting.popleft()
         try:
             async with super().connection(timeout) as connection:
                 yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            # It also tries a new connection. The library itself wouldn't, where those who have
+            # given up fill its queue, in which they stay until there is a connection again.
             if self._checking is None or self._checking.done():
                 self._checking = asyncio.create_task(self.check(), name="read pool check")
                 await asyncio.sleep(0)  # it has taken them out before the next read begins

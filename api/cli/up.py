@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from time import monotonic
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -14,13 +14,10 @@ from api.cli.output import AsJson, out, print_json, say, table
 from api.cli.processes import WorkersOption, answers_in_time, api_parts, mirror_parts, project_parts
 from api.cli.product import DataOption
 from api.cli.store import app_dsn, check, environment_of_parts, first_keys, migrated, secrets_of
-from api.supervisor import StopSignals, Supervisor
+from api.supervisor import LONGEST_WAIT_S, StopSignals, Supervisor
 from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.embedded_place import EmbeddedFailed
 from infrastructure.settings import Settings
-
-START_AGAIN_S: Final = 10.0
-"""From one try to start PostgreSQL to the next, where it can't."""
 
 
 def up(
@@ -91,8 +88,8 @@ def _restarts(server: EmbeddedPostgres) -> Callable[[], None]:
         try:
             server.start()
         except EmbeddedFailed as error:
-            say(f"{error}; the next try is in {START_AGAIN_S:.0f} s")
-            starts_at = monotonic() + START_AGAIN_S
+            say(f"{error}; the next try is in {LONGEST_WAIT_S:.0f} s")
+            starts_at = monotonic() + LONGEST_WAIT_S
 
     return look
 

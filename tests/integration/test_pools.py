@@ -19,6 +19,16 @@ LONG_S = 0.5
 """What was tried in vain is given up by then."""
 
 
+async def read(pool: ReadPool, how_long_s: str = "0") -> bool:
+    """Whether there was a connection to read with."""
+    try:
+        async with pool.connection() as connection:
+            await connection.execute("SELECT pg_sleep(%s::float)", (how_long_s,))
+    except StoreUnavailable:
+        return False
+    return True
+
+
 def test_the_writers_pool_finds_a_server_again_however_often_it_was_asked_in_vain(
     fresh_store: Store, new_proxy: Callable[[str], Proxy]
 ) -> None:
@@ -48,20 +58,11 @@ def test_connections_for_reads_that_broke_together_cost_one_read(
 
     async def run() -> None:
         async with ReadPool(proxy.dsn, size=6, max_waiting=10, timeout_s=5, statement_s=5) as pool:
-
-            async def asked(how_long: str = "0") -> bool:
-                try:
-                    async with pool.connection() as connection:
-                        await connection.execute("SELECT pg_sleep(%s::float)", (how_long,))
-                except StoreUnavailable:
-                    return False
-                return True
-
-            assert all(await asyncio.gather(*(asked("0.2") for _ in range(6))))
+            assert all(await asyncio.gather(*(read(pool, "0.2") for _ in range(6))))
             assert pool.get_stats()["pool_available"] == 6
             proxy.cut_all()
             await asyncio.sleep(0.1)
-            assert [await asked() for _ in range(12)] == [False] + [True] * 11
+            assert [await read(pool) for _ in range(12)] == [False] + [True] * 11
 
     asyncio.run(run())
 
@@ -75,23 +76,14 @@ def test_the_pool_for_reads_finds_a_server_again_however_many_waited_in_vain(
         async with ReadPool(
             proxy.dsn, size=2, max_waiting=5, timeout_s=TIMEOUT_S, statement_s=1
         ) as pool:
-
-            async def asked() -> bool:
-                try:
-                    async with pool.connection() as connection:
-                        await connection.execute("SELECT")
-                except StoreUnavailable:
-                    return False
-                return True
-
-            assert await asked()
+            assert await read(pool)
             proxy.down = True
             proxy.cut_all()
-            assert not any(await asyncio.gather(*(asked() for _ in range(20))))
+            assert not any(await asyncio.gather(*(read(pool) for _ in range(20))))
             await asyncio.sleep(LONG_S)
             proxy.down = False
             for _ in range(50):
-                if await asked():
+                if await read(pool):
                     return
                 await asyncio.sleep(TIMEOUT_S)
             pytest.fail("the pool did not find the server again")
