@@ -1,6 +1,7 @@
 """What every process checks of the store before it starts on it, as the application's role."""
 
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import psycopg
 from psycopg import Connection
@@ -8,6 +9,9 @@ from psycopg.rows import tuple_row
 
 from infrastructure.cannot_start import CannotStart
 from infrastructure.migrations import migrations, unapplied
+
+MOST_AHEAD: Final = timedelta(minutes=5)
+"""Of this machine's clock to the database's: what Kerberos lets clocks differ (RFC 4120, 8.2)."""
 
 
 class NotMigrated(CannotStart):
@@ -20,6 +24,10 @@ class WrongLedger(CannotStart):
 
 class NotDurable(CannotStart):
     """The server may lose what it said it has."""
+
+
+class ClockAhead(CannotStart):
+    """Events would be recorded at times yet to come, and none after them earlier."""
 
 
 def check_store(conn: Connection[Any], *, ledger: str) -> None:
@@ -62,6 +70,20 @@ def check_durability(conn: Connection[Any]) -> None:
                 f"the PostgreSQL setting {setting} is off, so a crash can lose payments that were "
                 "answered: turn it on"
             )
+
+
+def check_clock(conn: Connection[Any], now: datetime) -> None:
+    """Raises ClockAhead where `now`, of who is to decide, is far past the database's clock.
+
+    It would never be mended: holds expire and scheduled payments are settled for good, and recorded
+    times wait there. One that is behind does no harm: they don't step back.
+    """
+    ahead = now - _value(conn, "SELECT clock_timestamp()")
+    if ahead > MOST_AHEAD:
+        raise ClockAhead(
+            f"this machine's clock is {ahead.total_seconds():,.0f} s ahead of the database's, and "
+            "what is recorded at a wrong time stays so: set the wrong one of them right (NTP)"
+        )
 
 
 def _value(conn: Connection[Any], query: str) -> Any:

@@ -16,7 +16,7 @@ from infrastructure.keys import ROLES, create_key
 from infrastructure.migrations import APP, migrate
 from infrastructure.secret import Secrets, accept_secret
 from infrastructure.settings import Settings
-from infrastructure.start_checks import check_store
+from infrastructure.start_checks import check_clock, check_store
 
 
 @contextmanager
@@ -63,6 +63,7 @@ def check(dsn: str, settings: Settings, secrets: Secrets) -> None:
     """Raises CannotStart where this store is not ours to serve, or is not safe."""
     with connect(dsn) as conn:
         check_store(conn, ledger=settings.ledger)
+        check_clock(conn, clock())
         accept_secret(conn, *secrets)
 
 

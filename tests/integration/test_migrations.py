@@ -3,14 +3,21 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from freezegun import freeze_time
 from psycopg.conninfo import make_conninfo
 
+from api.cli.store import check
 from infrastructure import locks
 from infrastructure.migrations import APP, Migration, MigrationRefused, migrate, migrations
+from infrastructure.secret import Secrets
+from infrastructure.settings import Settings
 from infrastructure.start_checks import (
+    MOST_AHEAD,
+    ClockAhead,
     NotDurable,
     NotMigrated,
     WrongLedger,
@@ -253,3 +260,18 @@ def test_a_server_that_may_lose_payments_is_refused(
         turn_off(conn)
         with pytest.raises(NotDurable, match="synchronous_commit is off"):
             check_durability(conn)
+
+
+def test_who_would_record_at_times_yet_to_come_is_refused(fresh_store: Store) -> None:
+    a_minute, secrets = timedelta(minutes=1), Secrets("a secret of the tests", None)
+    settings = Settings.load()
+
+    def check_at(now: datetime) -> None:
+        with freeze_time(now):
+            check(fresh_store.app_dsn, settings, secrets)
+
+    now = datetime.now(UTC)
+    check_at(now + MOST_AHEAD - a_minute)
+    check_at(now - timedelta(days=365))  # it has the time of the last event then
+    with pytest.raises(ClockAhead, match=r"3[67]\d s ahead .* \(NTP\)"):
+        check_at(now + MOST_AHEAD + a_minute + timedelta(seconds=5))
