@@ -56,6 +56,7 @@ class AnnouncedEnd:
                     self._tell()  # what came before we listened
                     async for _ in conn.notifies():
                         self._tell()
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
+                # Whatever it is: on a standby there is no listening until it takes over.
                 _log.warning("listening for events failed: %s", type(error).__name__)
                 await asyncio.sleep(RECONNECT_S)

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from infrastructure.announced_end import AnnouncedEnd
 from infrastructure.embedded import EmbeddedPostgres
 from infrastructure.embedded_place import make_private, run, server_user
 from infrastructure.migrations import APP, migrate
@@ -127,3 +128,20 @@ def test_a_failover_loses_nothing_that_was_answered_and_doubles_nothing(
                 assert set(rest.troubles) <= {"store_unavailable"}
 
         asyncio.run(test())
+
+
+@pytest.mark.slow
+def test_who_listens_to_a_standby_hears_of_events_when_it_takes_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test(standby: EmbeddedPostgres) -> None:
+        announced = AnnouncedEnd(standby.owner_dsn)
+        await announced.start()
+        await reached(lambda: "listening for events failed" in caplog.text)
+        with psycopg.connect(standby.owner_dsn, autocommit=True) as owner:
+            owner.execute("SELECT pg_promote()")
+        assert await announced.moved(30)
+        await announced.stop()
+
+    with a_pair() as pair:
+        asyncio.run(test(pair.standby))
