@@ -233,7 +233,9 @@ class Actor(Answer):
 class Event(Answer):
     position: Position
     type: Annotated[str, Field(json_schema_extra={"enum": sorted(EVENTS)})]
-    stream: str = Field(description="The id of its account, payment, payment request or command")
+    stream: str = Field(
+        description="The id of its account, payment, payment request, pay code, device or command"
+    )
     version: int
     recorded_at: TimeText
     actor: Actor

@@ -171,7 +171,7 @@ class Problem(Exception):
 
 
 def invalid(errors: Sequence[Mapping[str, str]], detail: str | None = None) -> Problem:
-    """A request of the wrong shape; `errors` as `body_error` and `query_error` make them."""
+    """A request of the wrong shape; `errors` as `body_error` and `parameter_error` make them."""
     return Problem("invalid_request", detail, errors=list(errors[:MAX_ERRORS]))
 
 

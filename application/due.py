@@ -1,5 +1,5 @@
-"""What the ledger does by itself: it records that holds and payment requests have expired, and
-executes scheduled payments, each within a second of its time.
+"""What the ledger does by itself: it records what has expired (holds, payments that wait to be
+confirmed, payment requests, pay codes) and executes scheduled payments, each within a second.
 
 What is due is found in a read model, which decides nothing: the writer does, on what the thing is
 by then. So it does no harm that a read model is behind, or that two processes look.

@@ -101,7 +101,7 @@ def recorded_item(position: int, event: LedgerEvent) -> EventItem[EventData]:
 
 
 def stream_name(event: LedgerEvent) -> str:
-    """The id of what the event's stream is of: an account, a payment or a command."""
+    """The id of what the event's stream is of: an account, a payment, a command …"""
     account = getattr(event, "account", None)
     if account is None or isinstance(event, CommandDecided):
         return str(event.originator_id)

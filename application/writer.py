@@ -52,7 +52,7 @@ class CommandWriter(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Payments of one append at most."""
+        """Payments of one append at most, of those that came singly."""
 
     @property
     def alive(self) -> bool:
@@ -82,7 +82,7 @@ class _Waiting(NamedTuple):
 class Writer:
     """Decides and records commands in order of arrival.
 
-    `queue_size` bounds what may wait, `batch_size` the payments of one append, `timeout_s` how
+    `queue_size` bounds what may wait, `batch_size` the single payments of one append, `timeout_s` how
     long a command is tried against a store that doesn't answer. `on_death` is called where the
     thread ends by a defect: without it nobody would answer, so the process should end. `observe`
     is told the payments and the events of each batch; `answered` is called when all of one are.

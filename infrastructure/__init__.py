@@ -1,1 +1,1 @@
-"""How it is done here: PostgreSQL, settings, clock, telemetry."""
+"""How it is done here: PostgreSQL, Kafka, carriers, secrets, settings, logs."""

@@ -1,13 +1,14 @@
 """Why a process of ours does not start: an operator reads the message and knows what to do.
 
 CannotStart
-├── EmbeddedFailed      infrastructure/embedded.py
+├── EmbeddedFailed      infrastructure/embedded_place.py
 ├── MigrationRefused    infrastructure/migrations
-├── NotMigrated, WrongLedger, NotDurable    infrastructure/start_checks.py
+├── NotMigrated, WrongLedger, NotDurable, ClockAhead    infrastructure/start_checks.py
 ├── SecretMismatch      infrastructure/secret.py
 ├── TopicRefused        infrastructure/kafka/topics.py
 ├── MirrorRefused       infrastructure/kafka/mirror.py
-└── SettingsError       infrastructure/settings.py
+├── SettingsError       infrastructure/settings.py
+└── CannotRun           api/cli/output.py
 """
 
 from typing import Final

@@ -95,13 +95,13 @@ class Settings(BaseSettings):
     """The same, for one account that is to be credited."""
 
     cache_accounts: Annotated[int, Field(ge=1)] = 100_000
-    """Accounts that the writer keeps in memory, about 1 KB each."""
+    """Accounts that the writer keeps in memory, about half a KB each."""
 
     queue_size: Annotated[int, Field(ge=1)] = 10_000
     """Commands that wait for the writer at most; beyond it clients are told `overloaded`."""
 
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 1_000
-    """Commands that one append takes at most."""
+    """Payments that one append takes at most, of those that came singly; 1 is no group commit."""
 
     snapshot_interval: Annotated[int, Field(ge=1)] = 1_000
     """Events of an account from one snapshot to the next."""

@@ -45,7 +45,7 @@ class Record(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Id of what the event is of: an account's, or a payment's."""
+        """Id of what the event is of, see `key_of`."""
         return key_of(self.event)
 
     @property
@@ -116,8 +116,8 @@ class EventFeed(Protocol):
 
 
 def key_of(event: LedgerEvent) -> str:
-    """The record's key: the id of the account or payment on whose stream it stands; for a
-    command's own stream, of what the command is about."""
+    """The record's key: the id of what its stream is of, an account, a payment, a payment request
+    …; for a command's own stream, of the account or payment that the command is about."""
     match event:
         case AccountEntry() | AccountHold():
             return event.account

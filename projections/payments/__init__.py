@@ -1,1 +1,1 @@
-"""Payments: what clients see of one, refused ones too."""
+"""Payments, refused ones too, and what they come from: payment requests, pay codes, devices."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
@@ -15,7 +16,7 @@ from api.metrics import Metrics
 from api.problems import STATUS
 from domain.refusals import REFUSED
 from domain.registry import EVENTS
-from domain.transitions import TRANSITIONS
+from domain.transitions import TRANSITIONS, State
 from infrastructure.settings import OTHERS, PREFIX, Settings
 from infrastructure.state_diagram import drawn
 
@@ -65,6 +66,11 @@ def test_the_picture_of_states_is_the_table_of_the_domain() -> None:
         for (before, step), states in TRANSITIONS.items()
         for state in states
     }
+
+
+def test_every_state_is_a_filter_of_the_reporting_page() -> None:
+    (told,) = re.findall(r"`state` \((.*?)\)", page("reporting"))
+    assert set(re.findall(r"`(\w+)`", told)) == set(get_args(State))
 
 
 def test_every_event_type_is_explained_to_auditors() -> None:

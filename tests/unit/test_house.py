@@ -10,11 +10,14 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import iso4217
 import pytest
 
+from domain import refusals
 from domain.currencies import MINOR_UNIT_EXPONENTS, NUMERIC_CODES
+from infrastructure import cannot_start
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "application", "domain", "infrastructure", "projections")
@@ -110,6 +113,20 @@ def test_a_file_is_short_enough_to_be_read() -> None:
         if (count := len(file.read_text().splitlines())) > 400
     }
     assert long == {}
+
+
+def test_the_drawn_trees_of_errors_show_all_there_are() -> None:
+    def drawn(module: ModuleType) -> set[str]:
+        tree = [line for line in (module.__doc__ or "").splitlines() if re.search("[├└]", line)]
+        return set(re.findall(r"\b[A-Z][A-Za-z]+\b", " ".join(tree)))
+
+    of_starts = lines_with(
+        r"^class \w+\(CannotStart\)", tracked(*(f"{name}/*.py" for name in PACKAGES))
+    )
+    assert drawn(cannot_start) == {re.findall(r"class (\w+)", line)[0] for line in of_starts}
+    of_refusals = lines_with(r"^class \w+\(\w+\)", [ROOT / "domain/refusals.py"])
+    kinds = {re.findall(r"class (\w+)", line)[0] for line in of_refusals}
+    assert drawn(refusals) == kinds - {"Refusal"}
 
 
 def test_no_file_or_folder_has_a_name_that_says_nothing() -> None:
