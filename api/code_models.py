@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, RootModel
 
 from api.models import AccountId, Amount, Currency, Limit, PaymentBody, PaymentTerms
-from api.requests import RequestBody
+from api.requests import KEY, RequestBody
 
 ALONE = "Not with pay_code"
 
@@ -28,6 +28,24 @@ class PaymentByCodeBody(PaymentTerms):
 
 class AnyPaymentBody(RootModel[PaymentBody | PaymentByCodeBody]):
     """A payment whose payer is named, or showed a code."""
+
+
+class _Keyed(RequestBody):
+    idempotency_key: str = Field(
+        pattern=KEY, description="As the header `Idempotency-Key` of a single payment"
+    )
+
+
+class BulkPaymentBody(PaymentBody, _Keyed):
+    """A payment and its key."""
+
+
+class BulkPaymentByCodeBody(PaymentByCodeBody, _Keyed):
+    """A payment whose payer showed a code, and its key."""
+
+
+class BulkLineBody(RootModel[BulkPaymentBody | BulkPaymentByCodeBody]):
+    """One line of a bulk: a payment, by code or not, and its key."""
 
 
 class PayCodeBody(RequestBody):

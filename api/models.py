@@ -16,7 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from api.requests import KEY, SHAPE, RequestBody
+from api.requests import SHAPE, RequestBody
 from domain.currencies import MINOR_UNIT_EXPONENTS
 from domain.money import MAX_AMOUNT_MINOR, is_currency
 
@@ -291,14 +291,6 @@ class PaymentBody(PaymentTerms):
         if value is not None and sent.data.get("mode") == "hold":
             raise ValueError("A hold is made at once; leave execute_at out, or the mode.")
         return value
-
-
-class BulkLineBody(PaymentBody):
-    """One line of a bulk: a payment and its key."""
-
-    idempotency_key: str = Field(
-        pattern=KEY, description="As the header `Idempotency-Key` of a single payment"
-    )
 
 
 class CaptureBody(RequestBody):

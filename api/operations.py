@@ -71,11 +71,11 @@ def operation(
     """Keyword arguments of a route.
 
     `allowed` are the roles (None: no key needed); `waits` says that it takes `Prefer`;
-    `positioned`, that it answers with `Ledger-Position`; `problems` are codes beyond the usual
-    ones; `also` is the content in other media types; `lines` says that body and answer are JSON
-    lines of those models, which bring their keys; `takes` is the content, by media type, of a body
-    that is no command; `flags` are query parameters that are true or false, and what each says.
-    Every command takes `dry_run`.
+    `positioned`, that it answers with `Ledger-Position`, JSON with an `ETag` as well; `problems`
+    are codes beyond the usual ones; `also` is the content in other media types; `lines` says that
+    body and answer are JSON lines of those models, which bring their keys; `takes` is the content,
+    by media type, of a body that is no command; `flags` are query parameters that are true or
+    false, and what each says. Every command takes `dry_run`.
     """
     codes = [*ALWAYS, *problems]
     headers: dict[str, Any] = {"X-Request-Id": _REQUEST_ID}
@@ -97,11 +97,14 @@ def operation(
         parameters.append(_PREFER)
     if positioned:
         headers["Ledger-Position"] = _LEDGER_POSITION
+    conditional = positioned and answer is not None  # as api/answers.py `read` answers
+    if conditional:
+        headers["ETag"] = _ETAG
         parameters.append(_IF_NONE_MATCH)
     media = _lines if lines else json_content
     content = {} if answer is None else media(answer, example)
     success = {"description": summary, "headers": headers, "content": content | (also or {})}
-    successes = _successes(status, success, positioned=positioned)
+    successes = _successes(status, success, conditional=conditional)
     extra: dict[str, Any] = {
         "parameters": parameters,
         "security": [] if allowed is None else [{"key": []}],
@@ -125,13 +128,13 @@ def operation(
 
 
 def _successes(
-    status: int, success: dict[str, Any], *, positioned: bool
+    status: int, success: dict[str, Any], *, conditional: bool
 ) -> dict[int | str, dict[str, Any]]:
     """And what else is as good an answer, by status."""
     successes: dict[int | str, dict[str, Any]] = {status: success}
     if status == 201:
         successes[200] = {**success, "description": "The answer of a dry run"}
-    if positioned:
+    if conditional:
         told = "The client has it: its ETag is among those of If-None-Match"
         successes[304] = {**success, "description": told, "content": {}}
     return successes
@@ -250,6 +253,10 @@ _LEDGER_POSITION: Final = {
     "description": "The position that the answer is true at",
     "required": True,
     "schema": {"type": "integer", "minimum": 0},
+}
+_ETAG: Final = {
+    "description": "Of this very body",
+    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
 }
 _RETRY_AFTER: Final = {
     "description": "Seconds after which to try again",

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from api.cursors import LAST_DAY, MAX_CURSOR_LENGTH
 from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, Time, text
 from domain.payment_request import RequestState
 from domain.registry import EVENTS
@@ -28,11 +27,8 @@ def _number(value: Any) -> Any:
 
 
 def position_number(sent: str) -> int:
-    """A position as text. Raises ValueError."""
-    number = int(_number(sent))
-    if number > MAX_POSITION:
-        raise ValueError("Positions are below 2**63.")
-    return number
+    """A position as text, MAX_POSITION where it is beyond that. Raises ValueError."""
+    return min(int(_number(sent)), MAX_POSITION)
 
 
 _TYPES: Final[dict[str, Any]] = {"type": "string", "enum": sorted(EVENTS)}
@@ -46,11 +42,10 @@ def _known_type(value: str) -> str:
 
 Position = Annotated[
     int,
-    BeforeValidator(_number),
-    Field(ge=0, le=MAX_POSITION),
+    BeforeValidator(position_number),
+    Field(ge=0),
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_POSITION}),
 ]
-Day = Annotated[Date, Field(le=LAST_DAY)]
 QrForm = Literal["svg", "png", "text"]
 Prefix = Annotated[str, Field(pattern=PREFIX, description="What the account's id begins with")]
 Account = Annotated[str, Field(pattern=ACCOUNT_ID)]
@@ -73,13 +68,7 @@ class Listed(Query):
         Field(ge=1, le=MAX_LIMIT),
         WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
     ] = DEFAULT_LIMIT
-    cursor: (
-        Annotated[
-            str,
-            Field(max_length=MAX_CURSOR_LENGTH, description="next_cursor of the page before"),
-        ]
-        | None
-    ) = None
+    cursor: Annotated[str, Field(description="next_cursor of the page before")] | None = None
 
     def filters(self) -> dict[str, Any]:
         """What makes the list what it is: a cursor belongs to it."""
@@ -107,7 +96,7 @@ class CarrierQuery(Read):
 
 
 class BalanceQuery(AsOf, Read):
-    effective_at: Day | None = Field(
+    effective_at: Date | None = Field(
         None, description="Only what has a value date up to this day, that day included"
     )
 
@@ -129,14 +118,14 @@ class TrialBalanceAccountsQuery(AsOf, Page):
 
 
 class StatementQuery(Page):
-    from_: Day = Field(alias="from", description="First day (UTC)")
-    to: Day = Field(description="The day after the last one")
+    from_: Date = Field(alias="from", description="First day (UTC)")
+    to: Date = Field(description="The day after the last one")
     by: Literal["booking_date", "value_date"] = "booking_date"
 
 
 class ReportQuery(Read):
-    from_: Day = Field(alias="from", description="First day (UTC)")
-    to: Day = Field(description="The day after the last one")
+    from_: Date = Field(alias="from", description="First day (UTC)")
+    to: Date = Field(description="The day after the last one")
 
 
 class PaymentsQuery(Page):

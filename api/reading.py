@@ -24,7 +24,7 @@ MAX_WAIT_S: Final = 30.0
 START_OF_TIME: Final = datetime.min.replace(tzinfo=UTC)
 _LOOK_AGAIN_S: Final = 0.02
 
-_WAIT: Final = re.compile(r'\s*wait\s*=\s*("?)([0-9]{1,9})\1\s*(;.*)?', re.ASCII | re.IGNORECASE)
+_WAIT: Final = re.compile(r'\s*wait\s*=\s*("?)([0-9]+)\1\s*(;.*)?', re.ASCII | re.IGNORECASE)
 
 Found = TypeVar("Found")
 

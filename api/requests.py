@@ -7,7 +7,7 @@ Who may is settled before, in api/auth.py; what only the ledger can know, after,
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
@@ -179,7 +179,7 @@ def parsed(content: bytes) -> dict[str, Any]:
     try:
         sent = strict_json.parse(content)
     except strict_json.DuplicateMember as error:
-        raise invalid([body_error((error.name,), "duplicate_member", str(error))]) from None
+        raise invalid([body_error(_shown(error.path), "duplicate_member", str(error))]) from None
     except strict_json.NotJson as error:
         raise invalid([body_error((), "not_json", str(error))]) from None
     if not isinstance(sent, dict):
@@ -234,11 +234,14 @@ _DETAILS: Final[dict[str, str]] = {
 def _told(error: ErrorDetails) -> dict[str, str]:
     """A validation error in our words: pydantic's texts name bounds and types, never the input."""
     code = _CODES.get(error["type"], "wrong_type")
-    path = [step for step in error["loc"] if not str(step).startswith(SHAPE)]
-    if "metadata" in path:
-        path = path[: path.index("metadata") + 1]  # names in it are values sent: not repeated
+    path = _shown([step for step in error["loc"] if not str(step).startswith(SHAPE)])
     if error["type"] == "value_error":
         detail = str(error["ctx"]["error"])
     else:
         detail = _DETAILS.get(code, f"{error['msg']}.")
     return body_error(path, code, detail)
+
+
+def _shown(path: Sequence[str | int]) -> Sequence[str | int]:
+    """What may be told of where an error is: names in metadata are values sent, not repeated."""
+    return path[: path.index("metadata") + 1] if "metadata" in path else path

@@ -90,7 +90,8 @@ class Taken:
         self._began = time.perf_counter()
         self.keep_alive = keep_alive
         self.body = bytearray()
-        self.response_complete = False
+        self.more_body = True
+        self.response_started = self.response_complete = False
         self.disconnected = False  # as uvicorn says it; whether the line is closed is asked of it
         self._short_way: ShortWay
         self._route: str
@@ -204,6 +205,7 @@ class PaymentProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         taken = self._taken
         if taken is not None:
+            taken.more_body = False
             if self._decides(taken):
                 return
             self._go_the_long_way(taken)
@@ -226,18 +228,40 @@ class PaymentProtocol(HttpToolsProtocol):
         self, taken: Taken, status: int, headers: dict[bytes, bytes], body: bytes
     ) -> None:
         """And has the next request begin, if one was sent before this answer."""
-        if not taken.keep_alive:
+        taken.response_started = taken.response_complete = True
+        self._write(status, headers, body, keep_alive=taken.keep_alive)
+        self.on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """A problem document for what is no HTTP, as for any other error.
+
+        Where a request before it is under way nothing is said, and the line is closed: its client
+        would take this for the answer to a command that is decided all the same.
+        """
+        cycle = self.cycle
+        within = cycle and cycle.more_body and not cycle.response_started
+        if self.pipeline or not (within or cycle is None or cycle.response_complete):
+            self.transport.close()
+            return
+        problem = Problem("invalid_request", "This can't be read as HTTP; nothing was done.")
+        made = request_id(None)
+        response = problem.response(made)
+        headers = {**dict(response.raw_headers), b"x-request-id": made.encode()}
+        self._write(response.status_code, headers, bytes(response.body), keep_alive=False)
+
+    def _write(
+        self, status: int, headers: dict[bytes, bytes], body: bytes, *, keep_alive: bool
+    ) -> None:
+        if not keep_alive:
             headers[b"connection"] = b"close"
         lines = [STATUS_LINE[status]]
         for name, value in (*self.server_state.default_headers, *headers.items()):
             lines += (name, b": ", value, b"\r\n")
         lines += (b"\r\n", body)
-        taken.response_complete = True
         if not self.transport.is_closing():
             self.transport.write(b"".join(lines))
-            if not taken.keep_alive:
+            if not keep_alive:
                 self.transport.close()
-        self.on_response_complete()
 
 
 def _sent_once(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes] | None:

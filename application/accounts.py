@@ -17,7 +17,7 @@ from domain.refusals import AccountExists, NotFound, Refused
 
 def open_account(command: OpenAccount, draft: Draft) -> None:
     if draft.account(command.account):
-        raise AccountExists
+        raise AccountExists(account=command.account)
     account = Account.open(
         stream=account_stream(draft.ledger, command.account),
         command=command.id,

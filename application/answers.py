@@ -58,17 +58,21 @@ def answer(record: Sequence[Recorded], about: Subject | None, *, replayed: bool)
     match last if isinstance(last, CommandDecided) else first:
         case CommandDecided(refusal=None, account_after=dict(account)):
             return Answer({**account, "position": position}, None, position, replayed)
-        case CommandDecided(refusal=dict(refused), payment=None, payment_request=None):
-            return Answer({}, refused, position, replayed)
-        case CommandDecided(refusal=dict(refused), payment=None, payment_request=request):
-            return Answer({}, {**refused, "payment_request": str(request)}, position, replayed)
-        case CommandDecided(refusal=dict(refused), payment=payment):
-            return Answer({}, {**refused, "payment_id": str(payment)}, position, replayed)
+        case CommandDecided(refusal=dict(refused)) as step:
+            return Answer({}, {**refused, **_named(step)}, position, replayed)
         case PaymentRefused(refusal=refused):
             told = {**refused, "payment_id": str(first.originator_id)}
             return Answer({}, told, position, replayed)
         case _:
             return Answer(_resource(about, record), None, position, replayed)
+
+
+def _named(step: CommandDecided) -> dict[str, str]:
+    """What a refused step is about, where that is no account."""
+    if step.payment:
+        return {"payment_id": str(step.payment)}
+    about = {"payment_request": step.payment_request, "device": step.device}
+    return {name: str(id) for name, id in about.items() if id}
 
 
 def _resource(about: Subject | None, record: Sequence[Recorded]) -> dict[str, Any]:

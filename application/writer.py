@@ -82,8 +82,8 @@ class _Waiting(NamedTuple):
 class Writer:
     """Decides and records commands in order of arrival.
 
-    `queue_size` bounds what may wait, `batch_size` the single payments of one append, `timeout_s` how
-    long a command is tried against a store that doesn't answer. `on_death` is called where the
+    `queue_size` bounds what may wait, `batch_size` the single payments of one append, `timeout_s`
+    how long a command is tried against a store that doesn't answer. `on_death` is called where the
     thread ends by a defect: without it nobody would answer, so the process should end. `observe`
     is told the payments and the events of each batch; `answered` is called when all of one are.
     """

@@ -21,7 +21,7 @@ from api.bulk import (
     told_line,
     understood_lines,
 )
-from api.models import BulkLineBody
+from api.code_models import BulkLineBody
 from api.operations import LINES, operation
 from api.problems import Problem
 from api.requests import read_flag
@@ -44,7 +44,8 @@ _AT_ONCE: Final = 200
             "other members; lines are decided in order, each with a key of its own, and answered "
             "one line each (`BulkAnswer`): `status`, `replayed`, and the payment or the problem. "
             "At most 10,000 lines or 8 MiB. With `atomic`, `bulk_refused` names the first line "
-            "that is refused and has its problem in `problem`; nothing is recorded."
+            "that can't be understood, else the first that is refused, and has its problem in "
+            "`problem`; nothing is recorded."
         ),
         allowed=PAYS,
         body=BulkLineBody,

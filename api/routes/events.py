@@ -38,7 +38,7 @@ EVENT_STREAM = "text/event-stream"
         positioned=True,
         answer=Events,
         example=examples.listed(examples.EVENT),
-        problems=("cursor_invalid",),
+        problems=("cursor_invalid", "position_unknown"),
         also={
             EVENT_STREAM: {
                 "schema": {"type": "string"},
@@ -50,8 +50,12 @@ EVENT_STREAM = "text/event-stream"
 async def list_events(request: Request, query: Annotated[EventsQuery, Query()]) -> Response:
     parts = parts_of(request)
     filters = history.Filters.of(query, parts.ledger)
-    if prefers(request, EVENT_STREAM):
-        after = _resumed(request, query)
+    live = prefers(request, EVENT_STREAM)
+    after, version = _resumed(request, query) if live else query.after, 0
+    end = await parts.events.end()
+    if after > end:  # of another history: its client must know that it lacks what is here
+        raise Problem("position_unknown")
+    if live:
         return StreamingResponse(
             history.live(parts.events, parts.announced, parts.stopping, filters, after),
             media_type=EVENT_STREAM,
@@ -59,8 +63,8 @@ async def list_events(request: Request, query: Annotated[EventsQuery, Query()]) 
         )
     codec = CursorCodec(request.url.path, query.filters(), (int, int))
     cursor = codec.read(query.cursor)
-    after, version = cursor.keys if cursor else (query.after, 0)
-    end = await parts.events.end()
+    if cursor:
+        after, version = cursor.keys
     found, go_on = await history.page(parts.events, filters, after, version, query.limit, end)
     next_cursor = codec.write(go_on) if go_on else None
     return listed([history.item(one) for one in found], next_cursor, end)

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from api import examples
 from api.answer_models import Ready, Status
-from api.answers import answered
+from api.answers import answered, read
 from api.auth import READS
 from api.metrics import CONTENT_TYPE
 from api.operations import operation
@@ -22,12 +22,14 @@ router = APIRouter(tags=["operations"])
         "getStatus",
         "Where the store and the read models stand",
         allowed=READS,
+        positioned=True,
         answer=Status,
         example=examples.STATUS,
     ),
 )
 async def get_status(request: Request) -> Response:
-    return answered(await parts_of(request).reads.status())
+    status = await parts_of(request).reads.status()
+    return read(status, status["end"])
 
 
 @router.get(

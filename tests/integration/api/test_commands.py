@@ -84,6 +84,7 @@ def test_a_taken_id_is_a_conflict_and_leaves_the_key_unused(api: Api) -> None:
     api.open("alice")
     taken = api.post("/v1/accounts", {"id": "alice", "currency": "EUR"}, key="k")
     assert (taken.status_code, taken.json()["code"]) == (409, "account_exists")
+    assert taken.json()["account"] == "alice"
     other = api.post("/v1/accounts", {"id": "bob", "currency": "EUR"}, key="k")
     assert other.status_code == 201
 

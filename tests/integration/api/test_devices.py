@@ -99,7 +99,11 @@ def test_a_revoked_device_pays_no_more(till: Till, hands: Clock) -> None:
     path = f"/v1/devices/{phone.device['id']}"
     for _ in range(2):
         assert told(till.api.post(f"{path}/revoke", {})) == (200, "revoked")
-    assert told(till.api.post(f"{path}/online", {})) == (422, "device_revoked")
+    refused = till.api.post(f"{path}/online", {})
+    assert (told(refused), refused.json()["device"]) == (
+        (422, "device_revoked"),
+        phone.device["id"],
+    )
     assert told(till.pay(phone.code(hands.now), 1)) == (422, "pay_code_invalid")
     unknown = "/v1/devices/7a1f3c55-1d2e-5b8a-9c40-2e6b7d8f9a10"
     assert till.api.get(unknown).status_code == 404

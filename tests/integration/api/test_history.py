@@ -140,6 +140,22 @@ def test_the_live_stream_resumes_after_the_last_id(town: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
+def test_events_after_a_position_beyond_the_end_are_unknown(town: Api) -> None:
+    """Their client follows another history, as where a backup was restored: it would miss some."""
+    live = {"Accept": "text/event-stream"}
+    end = events(town)["position"]
+    for parameters, headers in (
+        ({"after": end + 1}, {}),
+        ({"after": 2**63}, {}),
+        ({"after": end + 1}, live),
+        ({}, {**live, "Last-Event-ID": str(end + 1)}),
+        ({}, {**live, "Last-Event-ID": str(2**63)}),
+    ):
+        answer = town.get("/v1/events", role="auditor", headers=headers, **parameters)
+        assert (answer.status_code, answer.json()["code"]) == (400, "position_unknown")
+    assert events(town, after=end)["items"] == []
+
+
 def test_the_live_stream_ends_when_the_process_ends(fresh_store: Store) -> None:
     with ThreadPoolExecutor(1) as pool:
         with an_api(fresh_store, workers=False) as api:

@@ -131,15 +131,20 @@ def test_an_amount_is_an_integer_as_json_writes_one(shared_api: Api, text: str) 
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "pointer"),
     [
-        b'{"currency": "EUR", "currency": "EUR"}',
-        b'{"currency": "EUR", "metadata": {"currency": "a", "currency": "a"}}',
+        (b'{"currency": "EUR", "currency": "EUR"}', "/currency"),
+        (b'{"postings": [{"debit": "a"}, {"debit": "a", "debit": "b"}]}', "/postings/1/debit"),
+        (b'{"a": [[], [{"b": {"c": 1, "c": 2}}]], "a": 1}', "/a/1/0/b/c"),
+        # Names in metadata are values sent.
+        (b'{"currency": "EUR", "metadata": {"currency": "a", "currency": "a"}}', "/metadata"),
     ],
 )
-def test_a_member_given_twice_is_refused_by_name(shared_api: Api, content: bytes) -> None:
+def test_a_member_given_twice_is_refused_where_it_stands(
+    shared_api: Api, content: bytes, pointer: str
+) -> None:
     (error,) = shared_api.post("/v1/accounts", content=content).json()["errors"]
-    assert (error["pointer"], error["code"]) == ("/currency", "duplicate_member")
+    assert (error["pointer"], error["code"]) == (pointer, "duplicate_member")
 
 
 def test_values_sent_in_never_come_back(shared_api: Api) -> None:
@@ -239,13 +244,13 @@ def test_a_key_is_1_to_255_visible_characters(shared_api: Api, key: Any, code: s
         ("/v1/accounts?status=odd", "status"),
         ("/v1/accounts?currency=XAU", "currency"),
         ("/v1/accounts?min_position=-1", "min_position"),
-        ("/v1/accounts?min_position=9223372036854775808", "min_position"),
         ("/v1/accounts/alice?as_of_position=5", "as_of_position"),
         ("/v1/accounts/alice/balance?as_of=2026-11-23T09:30:00", "as_of"),
         ("/v1/accounts/alice/balance?as_of=2026-11-23T09:30:00%2B01:00", "as_of"),
         ("/v1/accounts/alice/balance?as_of=2999-11-23T09:30:00Z", "as_of"),
         ("/v1/accounts/alice/balance?as_of_position=1&as_of=2026-11-23T09:30:00Z", "as_of"),
         ("/v1/accounts/alice/balance?effective_at=2026-13-01", "effective_at"),
+        ("/v1/accounts/alice/balance?effective_at=10000-01-01", "effective_at"),
         ("/v1/accounts/alice/statement?to=2026-11-01", "from"),
         ("/v1/accounts/alice/statement?from=2026-11-02&to=2026-11-01", "from"),
         ("/v1/payments?dry_run=true", "dry_run"),

@@ -208,6 +208,16 @@ def test_answers_to_steps_and_lines_are_what_their_schemas_say(
     assert all(validator.is_valid(one) for one in told)
 
 
+def test_a_line_of_a_bulk_has_a_key_and_may_have_a_code(document: dict[str, Any]) -> None:
+    body = document["paths"]["/v1/payments/bulk"]["post"]["requestBody"]
+    line = body["content"]["application/x-ndjson"]["schema"]["x-line"]
+    taken = jsonschema_rs.Draft202012Validator(schema(document, line))
+    by_code = {"pay_code": "9700", "postings": [{"credit": "a", "amount": 1, "currency": "EUR"}]}
+    for payment in (one_posting("a", "b", 5), by_code):
+        assert taken.is_valid({**payment, "idempotency_key": "k"})
+        assert not taken.is_valid(payment)
+
+
 def test_every_code_has_a_status_and_says_what_to_do() -> None:
     assert DETAILS.keys() == STATUS.keys()
 

@@ -221,6 +221,17 @@ def test_a_carrier_is_for_whoever_made_the_code_until_it_is_over(till: Till) -> 
     assert unknown.status_code == 404
 
 
+def test_a_used_code_is_carried_no_more_though_the_read_model_is_behind(till: Till) -> None:
+    made = till.issue()
+    path = f"/v1/pay-codes/{made['id']}/carrier"
+    assert till.api.get(path, min_position=made["position"]).status_code == 200
+    till.api.workers.stop()
+    till.pay(made["code"])
+    gone = till.api.get(path)
+    till.api.workers.start()
+    assert (gone.status_code, gone.json()["code"]) == (410, "gone")
+
+
 def test_the_sweeper_records_that_a_code_is_over(till: Till, hands: Clock) -> None:
     made = till.issue(expires_in_s=10)
     hands.later(seconds=10)

@@ -70,11 +70,18 @@ def test_request_ids_made_here_are_unique_and_safe() -> None:
     assert all(request_id(each) == each for each in made)
 
 
-@pytest.mark.parametrize("text", [b'{"a":1,"a":1}', b'[{"b":{"a":1,"a":2}}]'])
-def test_a_member_twice_is_found_at_any_depth(text: bytes) -> None:
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (b'{"a":1,"a":1}', ("a",)),
+        (b'[[],{"b":{"a":1,"a":2}}]', (1, "b", "a")),
+        (b'{"a":{"b":[0,{"c":1,"c":2}]},"a":3}', ("a", "b", 1, "c")),
+    ],
+)
+def test_a_member_twice_is_found_at_any_depth(text: bytes, path: strict_json.Path) -> None:
     with pytest.raises(strict_json.DuplicateMember) as raised:
         strict_json.parse(text)
-    assert raised.value.name == "a"
+    assert raised.value.path == path
 
 
 def test_a_cursor_is_read_by_its_own_list_alone() -> None:
