@@ -95,17 +95,24 @@ async def live(
     filters: Filters,
     after: int,
 ) -> AsyncIterator[bytes]:
-    """Server-sent events after a position, as they come, until the process ends.
+    """Server-sent events after a position, as they come, until the process ends, or the store has
+    another event at that position than it had: it has lost its tail.
 
     `id:` is the position, so that a client resumes by `Last-Event-ID`.
     """
     yield b": the history, live\n\n"
     said = time.monotonic()
+    last = await log.event(after) if after else None
     while not stopping.is_set():
-        found = await log.page(after, LIVE_PAGE)
+        found = await log.page(after - 1, LIVE_PAGE + 1)
+        if last:
+            if not found or found[0] != last:
+                return
+            found = found[1:]
         told = b"".join(_message(one) for one in found if filters.take(one))
         if found:
-            after = found[-1].position
+            last = found[-1]
+            after = last.position
         elif not told and time.monotonic() - said >= KEEP_ALIVE_S:
             told = b": still here\n\n"
         if told:

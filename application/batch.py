@@ -10,6 +10,7 @@ from uuid import UUID
 from application.answers import Recorded
 from application.attempts import Attempts
 from application.commands import Command, PayTogether
+from application.ports import End
 from domain.account import Account
 from domain.aggregate import Subject
 from domain.code_events import DeviceRegistered
@@ -129,7 +130,7 @@ class Batch:
         self,
         *,
         ledger: str,
-        decided_at: int,
+        decided_at: End,
         now: datetime,
         decide: Decide,
         account: Callable[[str], Account | None],
@@ -252,7 +253,7 @@ class Batch:
     def _accept(self, command: Command, *, dry_run: bool) -> Decided:
         draft = Draft(self)
         self._decide(command, draft)
-        first = self.decided_at + len(self.events) + 1
+        first = self.decided_at.position + len(self.events) + 1
         decided = Decided(first, draft.events, draft.about, replayed=False)
         if not dry_run:
             self.events += draft.events

@@ -8,7 +8,6 @@ whose store is our recorder (port: application/ports.py) and whose events go in 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from datetime import datetime
 from itertools import chain
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -51,7 +50,7 @@ from application.commands import (
     UnfreezeAccount,
     VoidPayment,
 )
-from application.ports import Clock, Fetched, LedgerStore
+from application.ports import Clock, End, Fetched, LedgerStore
 from application.snapshots import Aggregate, Snapshots, replay
 from domain.account import Account, AccountEvent
 from domain.aggregate import Subject
@@ -102,10 +101,8 @@ class Ledger(Application[UUID]):
         self._cache_accounts = cache_accounts
         self._attempt_limits = attempt_limits
         self._empty_caches()
-        self._position = 0
+        self._end = End()
         """What the cached accounts have seen of the store."""
-        self._recorded_at: datetime | None = None
-        """Recorded time of the event there."""
         self._undisturbed = False
         """Whether nothing was found, when last looked, that others had left there, and none of the
         keys."""
@@ -148,8 +145,13 @@ class Ledger(Application[UUID]):
             undisturbed, self._undisturbed = self._undisturbed, False
             self.events.put(batch.events, decided_at=batch.decided_at, recorded_at=batch.now)
             self._undisturbed = undisturbed
-            self._position = batch.decided_at + len(batch.events)
-            self._recorded_at = batch.now
+            last = batch.events[-1]
+            self._end = End(
+                batch.decided_at.position + len(batch.events),
+                last.originator_id,
+                batch.now,
+                self.mapper.to_stored_event(last).state,
+            )
             for account in batch.accounts.values():
                 self._accounts.keep(account.account, account)
                 self._snapshots.consider(account.id, account.version)
@@ -181,14 +183,14 @@ class Ledger(Application[UUID]):
             }
             presume = presume and not (of_accounts or wanted or tried)
             if presume:
-                fetched = Fetched(self._position, self._recorded_at)
+                fetched = Fetched(self._end)
             else:
                 fetched = self.store.fetch(keys, [*of_accounts], wanted, tried)
-            if fetched.end != self._position or fetched.unread:
+            if fetched.end != self._end or fetched.unread:
                 undisturbed = False
                 for stream in fetched.unread:
                     self._snapshots.take(stream)
-                self._catch_up(fetched)
+                self._catch_up(fetched.end)
                 subjects.clear()
                 accounts.clear()
                 continue
@@ -205,7 +207,7 @@ class Ledger(Application[UUID]):
                 break
         self._undisturbed = undisturbed and not fetched.of_keys
         now = self._clock()
-        now = max(now, fetched.recorded_at) if fetched.recorded_at else now
+        now = max(now, fetched.end.recorded_at) if fetched.end.recorded_at else now
         return Batch(
             ledger=self.ledger,
             decided_at=fetched.end,
@@ -235,21 +237,39 @@ class Ledger(Application[UUID]):
             since=self._clock() - WINDOW,
         )
 
-    def _catch_up(self, fetched: Fetched) -> None:
+    def _catch_up(self, end: End) -> None:
         """Brings the cache to the end of the store: others have written, or we have and not heard.
 
-        The one recovery from a lost race, a lost answer and a takeover.
+        The one recovery from a lost race, a lost answer, a takeover, and of a store that has lost
+        what we saw.
         """
-        if fetched.end - self._position > MAX_CATCH_UP_EVENTS:
+        later = self._later(end)
+        if later is None:
             self._empty_caches()
         else:
-            for _, event in self._recorded(self.store.read(self._position + 1, fetched.end)):
+            for _, event in later:
                 cached: Aggregate | None = self._subjects.find(event.originator_id)
                 if isinstance(event, AccountEvent):
                     cached = self._accounts.find(event.account)
                 if cached and cached.version + 1 == event.originator_version:
                     event.mutate(cached)
-        self._position, self._recorded_at = fetched.end, fetched.recorded_at
+        self._end = end
+
+    def _later(self, end: End) -> Sequence[Recorded] | None:
+        """The events after those that the cache has seen; None where they are too many, or where
+        the store has another history than that one."""
+        ours = self._end
+        if end.position - ours.position > MAX_CATCH_UP_EVENTS:
+            return None
+        stored = self.store.read(ours.position, end.position)
+        found = self._recorded(stored)
+        if ours.position == 0:
+            return found
+        if not found:
+            return None
+        position, event = found[0]
+        there = End(position, event.originator_id, event.timestamp, stored[0].state)
+        return found[1:] if there == ours else None
 
     def _empty_caches(self) -> None:
         self._accounts = RecentAccounts(self._cache_accounts)

@@ -1,5 +1,7 @@
 """What the application needs of the world; adapters are in infrastructure."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -26,6 +28,20 @@ class EndMoved(Exception):
     """The end of the store is not where the batch was decided: nothing was appended."""
 
 
+class End(NamedTuple):
+    """The last event of the store, which tells a history from another one as long as it.
+
+    A store may lose its tail and go on: a standby is promoted that lacked it, or an older backup
+    is restored.
+    """
+
+    position: int = 0
+    stream: UUID | None = None
+    recorded_at: datetime | None = None
+    payload: bytes | None = None
+    """It names the command; this and the two before it are None where the store is empty."""
+
+
 class StoredSnapshot(NamedTuple):
     """An aggregate's state as replayed from the store."""
 
@@ -40,9 +56,7 @@ class StoredSnapshot(NamedTuple):
 class Fetched(NamedTuple):
     """What a batch is decided on, as of one snapshot of the store."""
 
-    end: int
-    recorded_at: datetime | None
-    """Recorded time of the end; None where the store is empty."""
+    end: End
     of_keys: Sequence[Notification] = ()
     """The first event of each key's stream that there is."""
     snapshots: Sequence[StoredSnapshot] = ()
@@ -80,7 +94,7 @@ class LedgerStore(AttemptStore, Protocol):
         ...
 
     def insert_events(
-        self, stored_events: Sequence[StoredEvent], *, decided_at: int, recorded_at: datetime
+        self, stored_events: Sequence[StoredEvent], *, decided_at: End, recorded_at: datetime
     ) -> Sequence[int]:
         """Appends all or nothing, gives their positions.
 
@@ -99,6 +113,10 @@ class LedgerStore(AttemptStore, Protocol):
 
 class SnapshotStore(Protocol):
     """Where snapshots are kept, and the events that they are made of."""
+
+    def on_one_connection(self) -> AbstractContextManager[SnapshotStore]:
+        """The same, of which all calls are of one history: of that of one server, until it ends."""
+        ...
 
     def load_snapshot(self, stream: UUID) -> StoredSnapshot | None:
         """The stream's snapshot, where there is one of the present state version."""

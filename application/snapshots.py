@@ -111,18 +111,19 @@ class Snapshots:
 
     def take(self, stream: UUID) -> None:
         """Replays the account from its last snapshot and stores the new one."""
-        snapshot = self._store.load_snapshot(stream)
-        account = account_of(snapshot) if snapshot else None
-        position = snapshot.position if snapshot else 0
-        while page := self._page(stream, account.version if account else 0):
-            account = cast(Account, replay(account, self.events(page)))
-            position = page[-1].id
-        if account:
-            self._store.save_snapshot(
-                StoredSnapshot(
-                    stream, account.version, Account.STATE_VERSION, position, stored_state(account)
+        # Where another server takes over meanwhile, which lacks some of it, none must be stored.
+        with self._store.on_one_connection() as store:
+            snapshot = store.load_snapshot(stream)
+            account = account_of(snapshot) if snapshot else None
+            position = snapshot.position if snapshot else 0
+            while page := _page(store, stream, account.version if account else 0):
+                account = cast(Account, replay(account, self.events(page)))
+                position = page[-1].id
+            if account:
+                state = stored_state(account)
+                store.save_snapshot(
+                    StoredSnapshot(stream, account.version, Account.STATE_VERSION, position, state)
                 )
-            )
 
     def differs(self, snapshot: StoredSnapshot) -> bool:
         """Whether a replay from the first event on, up to its version, gives another state.
@@ -134,7 +135,7 @@ class Snapshots:
         account: Account | None = None
         position = version = 0
         while version < snapshot.version:
-            page = self._page(snapshot.stream, version)[: snapshot.version - version]
+            page = _page(self._store, snapshot.stream, version)[: snapshot.version - version]
             account = cast(Account | None, replay(account, self.events(page)))
             if account is None or not page:
                 return True  # of events that are not there
@@ -160,12 +161,6 @@ class Snapshots:
     def events(self, stored: Iterable[Notification]) -> Iterable[LedgerEvent]:
         return (cast(LedgerEvent, self._mapper.to_domain_event(one)) for one in stored)
 
-    def _page(self, stream: UUID, after_version: int) -> Sequence[Notification]:
-        return cast(
-            Sequence[Notification],
-            self._store.select_events(stream, gt=after_version, limit=PAGE_EVENTS),
-        )
-
     def _run(self) -> None:
         while (stream := self._queue.get()) is not None:
             try:
@@ -173,3 +168,8 @@ class Snapshots:
             except PersistenceError as error:
                 # It is a cache: the next one that comes due brings it.
                 _log.warning("snapshot not taken", extra={"reason": type(error).__name__})
+
+
+def _page(store: SnapshotStore, stream: UUID, after_version: int) -> Sequence[Notification]:
+    events = store.select_events(stream, gt=after_version, limit=PAGE_EVENTS)
+    return cast(Sequence[Notification], events)

@@ -16,7 +16,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from application.attempts import Tried
-from application.ports import Fetched
+from application.ports import End, Fetched
 from infrastructure.store import Datastore, LedgerRecorder, StoreFactory
 
 
@@ -53,8 +53,7 @@ class CopiedStore(LedgerRecorder):
     def __init__(self, datastore: Datastore, copy: psycopg.Copy) -> None:
         super().__init__(datastore)
         self._copy = copy
-        self._end = 0
-        self._recorded_at: datetime | None = None
+        self._end = End()
 
     def fetch(
         self,
@@ -63,11 +62,11 @@ class CopiedStore(LedgerRecorder):
         subjects: Sequence[UUID],
         tried: Tried | None = None,
     ) -> Fetched:
-        return Fetched(self._end, self._recorded_at)
+        return Fetched(self._end)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         recorded_at: datetime = kwargs["recorded_at"]
-        first = self._end + 1
+        first = self._end.position + 1
         for position, event in enumerate(stored_events, first):
             self._copy.write_row(
                 (
@@ -79,9 +78,14 @@ class CopiedStore(LedgerRecorder):
                     event.state,
                 )
             )
-        self._end += len(stored_events)
-        self._recorded_at = recorded_at
-        return range(first, self._end + 1)
+        last = stored_events[-1]
+        self._end = End(
+            self._end.position + len(stored_events),
+            cast(UUID, last.originator_id),
+            recorded_at,
+            last.state,
+        )
+        return range(first, self._end.position + 1)
 
 
 class CopiedStoreFactory(StoreFactory):

@@ -35,7 +35,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow, dict_row, tuple_row
 
 from application.attempts import Attempt, AttemptLimits, Tried
-from application.ports import EndMoved, Fetched, StorageFull, StoredSnapshot
+from application.ports import End, EndMoved, Fetched, StorageFull, StoredSnapshot
 from domain.account import Account
 from infrastructure.arrays import byte_strings, integers, texts, uuids
 from infrastructure.connections import GRACE_S, PatientConnection
@@ -49,7 +49,7 @@ TURN_WAIT = "500ms"
 
 _COLUMNS = "position, stream, version, type, recorded_at, payload"
 
-_APPEND = "SELECT tally.append(%s, %s, %s, %s, %s, %s)"
+_APPEND = "SELECT tally.append(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 _READ = f"SELECT {_COLUMNS} FROM tally.events WHERE position BETWEEN %s AND %s ORDER BY position"
 
@@ -65,13 +65,15 @@ _STREAM = f"""
 # A client names subjects: what isn't one, maybe an account of a million events, is not read.
 # One statement is one snapshot: the end, the keys' first events, and what is asked for.
 _FETCH = f"""
-    WITH ends AS (SELECT position, recorded_at FROM tally.events ORDER BY position DESC LIMIT 1),
+    WITH ends AS (
+        SELECT position, stream, recorded_at, payload FROM tally.events
+        ORDER BY position DESC LIMIT 1
+    ),
     snaps AS (
         SELECT stream, version, position, state FROM tally.snapshots
         WHERE stream = ANY(%(accounts)s) AND state_version = %(state_version)s
     )
-    SELECT 'end', position, NULL::uuid, NULL::bigint, NULL::text, recorded_at, NULL::bytea, NULL
-    FROM ends
+    SELECT 'end', position, stream, NULL::bigint, NULL::text, recorded_at, payload, NULL FROM ends
     UNION ALL
     SELECT 'key', {_COLUMNS}, NULL FROM tally.events WHERE stream = ANY(%(keys)s) AND version = 1
     UNION ALL
@@ -168,21 +170,25 @@ class LedgerRecorder(PostgresApplicationRecorder):
     writer's to find out: a blind retry would double a command whose answer was lost.
     """
 
+    datastore: Datastore
+
     def __init__(self, datastore: Datastore) -> None:
         # Not the library's __init__: it prepares statements for tables that we don't have.
         self.datastore = datastore
         self.channel_name = "tally_events"
+        self._only: Connection[DictRow] | None = None
+        """That of `on_one_connection`."""
         self._turn: Connection[DictRow] | None = None
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
-        decided_at: int = kwargs["decided_at"]
+        decided_at: End = kwargs["decided_at"]
         recorded_at: datetime = kwargs["recorded_at"]
         try:
             with self._connection() as conn, conn.cursor(row_factory=tuple_row) as cursor:
                 row = cursor.execute(
                     _APPEND,
                     (
-                        decided_at,
+                        *decided_at,
                         recorded_at,
                         uuids([cast(UUID, event.originator_id) for event in stored_events]),
                         integers([event.originator_version for event in stored_events]),
@@ -198,7 +204,8 @@ class LedgerRecorder(PostgresApplicationRecorder):
             raise
         if row is None or row[0] is None:
             raise EndMoved
-        return range(decided_at + 1, decided_at + 1 + len(stored_events))
+        first = decided_at.position + 1
+        return range(first, first + len(stored_events))
 
     def fetch(
         self,
@@ -207,7 +214,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         subjects: Sequence[UUID],
         tried: Tried | None = None,
     ) -> Fetched:
-        end, recorded_at = 0, None
+        end = End()
         of_keys: list[Notification] = []
         snapshots: list[StoredSnapshot] = []
         of_streams: list[Notification] = []
@@ -225,7 +232,8 @@ class LedgerRecorder(PostgresApplicationRecorder):
         for kind, *row, credited in self._rows(_FETCH, parameters):
             match kind:
                 case "end":
-                    end, recorded_at = row[0], row[4]
+                    position, stream, _, _, recorded_at, payload = row
+                    end = End(position, stream, recorded_at, payload)
                 case "key":
                     of_keys.append(_recorded(row))
                 case "attempt":
@@ -242,7 +250,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
                     of_streams.append(_recorded(row))
                     loaded[row[1]] = loaded.get(row[1], 0) + 1
         unread = [stream for stream, count in loaded.items() if count > MAX_LOADED_EVENTS]
-        return Fetched(end, recorded_at, of_keys, snapshots, of_streams, unread, attempts)
+        return Fetched(end, of_keys, snapshots, of_streams, unread, attempts)
 
     def count_attempt(self, attempt: Attempt, since: datetime, limits: AttemptLimits) -> bool:
         return bool(self._rows(_COUNT_ATTEMPT, (*attempt, since, *limits))[0][0])
@@ -305,6 +313,13 @@ class LedgerRecorder(PostgresApplicationRecorder):
             (row[0] for row in self._rows("SELECT max(position) FROM tally.events", ())), None
         )
 
+    @contextmanager
+    def on_one_connection(self) -> Iterator[LedgerRecorder]:
+        with self.datastore.get_connection() as conn:
+            recorder = LedgerRecorder(self.datastore)
+            recorder._only = conn
+            yield recorder
+
     def load_snapshot(self, stream: UUID) -> StoredSnapshot | None:
         rows = self._rows(_LOAD_SNAPSHOT, (stream, Account.STATE_VERSION))
         return next((StoredSnapshot(*row) for row in rows), None)
@@ -321,12 +336,14 @@ class LedgerRecorder(PostgresApplicationRecorder):
 
     @contextmanager
     def _connection(self) -> Iterator[Connection[DictRow]]:
-        if self._turn is None or self._turn.closed:
+        turn = self._turn if self._turn and not self._turn.closed else None
+        given = self._only or turn
+        if given is None:
             with self.datastore.get_connection() as conn:
                 yield conn
             return
         try:
-            yield self._turn
+            yield given
         except psycopg.InterfaceError as error:
             raise InterfaceError(str(error)) from error
         except psycopg.OperationalError as error:

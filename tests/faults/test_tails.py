@@ -59,7 +59,7 @@ def losing(ledger: Ledger, rival: Ledger, lost: list[int]) -> None:
         try:
             return insert(events, **where)
         except EndMoved:
-            lost.append(where["decided_at"])
+            lost.append(where["decided_at"].position)
             raise
 
     ledger.store.insert_events = insert_events  # type: ignore[method-assign]

@@ -29,20 +29,33 @@ def other(each_store: Store) -> Iterator[psycopg.Connection]:
         yield made
 
 
+Last = tuple[UUID | None, datetime | None, bytes | None]
+
+
+def last_at(conn: psycopg.Connection, position: int) -> Last:
+    """Stream, recorded time and payload of the event there."""
+    found = conn.execute(
+        "SELECT stream, recorded_at, payload FROM tally.events WHERE position = %s", (position,)
+    ).fetchone()
+    return found or (None, None, None)
+
+
 def append(
     conn: psycopg.Connection,
     decided_at: int,
     count: int = 1,
     *,
+    last: Last | None = None,
     at: datetime = NOON,
     streams: Sequence[UUID] | None = None,
     versions: Sequence[int] | None = None,
 ) -> int | None:
     streams = [uuid4() for _ in range(count)] if streams is None else streams
     row = conn.execute(
-        "SELECT tally.append(%s, %s, %s, %s, %s, %s)",
+        "SELECT tally.append(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             decided_at,
+            *(last or last_at(conn, decided_at)),
             at,
             list(streams),
             [1] * len(streams) if versions is None else versions,
@@ -77,6 +90,22 @@ def test_nothing_is_inserted_where_the_end_is_another(conn: psycopg.Connection) 
     for decided_at in (0, 2, 4, -1):
         assert append(conn, decided_at) is None
     assert rows(conn) == [1, 2, 3]
+
+
+def test_nothing_is_inserted_where_the_event_at_the_end_is_another(
+    conn: psycopg.Connection,
+) -> None:
+    append(conn, 0, 3)
+    stream, at, payload = last_at(conn, 3)
+    assert (at, payload) == (NOON, b"2")
+    for last in (
+        (uuid4(), at, payload),
+        (stream, NOON + timedelta(microseconds=1), payload),
+        (stream, at, b"3"),
+        (None, None, None),
+    ):
+        assert append(conn, 3, last=last) is None
+    assert append(conn, 3, last=(stream, at, payload)) == 4
 
 
 def test_all_or_nothing_is_appended(conn: psycopg.Connection) -> None:
@@ -146,7 +175,7 @@ def test_one_append_waits_for_the_other_s_commit(
     with ThreadPoolExecutor(1) as thread:
         with conn.transaction():
             append(conn, 0, 2)
-            waiting = thread.submit(append, other, 2)
+            waiting = thread.submit(append, other, 2, last=last_at(conn, 2))
             time.sleep(0.1)
             assert not waiting.done()
         assert waiting.result(10) == 3

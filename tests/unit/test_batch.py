@@ -10,6 +10,7 @@ import pytest
 from application.attempts import AttemptLimits, Attempts
 from application.batch import Batch, BulkRefused, Draft, Together
 from application.commands import Command, MakePayment, PayTogether
+from application.ports import End
 from domain.command import CommandRecord
 from domain.events import Actor
 from domain.order import PaymentOrder
@@ -58,7 +59,7 @@ def decide(command: Command, draft: Draft) -> None:
 def batch() -> Batch:
     return Batch(
         ledger="main",
-        decided_at=0,
+        decided_at=End(),
         now=NOW,
         decide=decide,
         account=lambda _: None,

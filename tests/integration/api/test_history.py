@@ -12,6 +12,7 @@ import pytest
 
 from tests.fixtures.fix_api import Api, an_api
 from tests.fixtures.fix_postgres import Store
+from tests.fixtures.fix_reconcile import owner
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,26 @@ def test_the_live_stream_resumes_after_the_last_id(town: Api) -> None:
         headers={"Accept": "text/event-stream", "Last-Event-ID": "yesterday"},
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+def test_the_live_stream_ends_where_the_store_has_lost_what_was_sent(
+    api_without_workers: Api,
+) -> None:
+    """Its client asks again after the last one it has, and is told; else it would miss some."""
+    api = api_without_workers
+    api.open("cash", overdraft_limit=None)
+    for lost_after, instead in ((2, ()), (2, ("carol",))):
+        api.open("alice")
+        with ThreadPoolExecutor(1) as pool:
+            sent = iter(lines(api))
+            while "id: 4" not in next(sent):
+                pass
+            rest = pool.submit(list, sent)
+            with owner(api.store) as connection:
+                connection.execute("DELETE FROM tally.events WHERE position > %s", (lost_after,))
+            for name in instead:
+                api.open(name)
+            assert not any(line.startswith("id:") for line in rest.result(timeout=20))
 
 
 def test_events_after_a_position_beyond_the_end_are_unknown(town: Api) -> None:
