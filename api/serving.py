@@ -12,10 +12,11 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from api.http_protocol import IDLE_S, HttpProtocol, Room
 from api.short_way import PaymentProtocol
 
-KEEP_ALIVE_S: Final = 75
-"""Longer than a proxy in front keeps its connections, so that it is the one to close them."""
+_TICKS_A_LOOK: Final = 10
+"""uvicorn's are ten a second."""
 
 
 class Server(uvicorn.Server):
@@ -33,6 +34,14 @@ class Server(uvicorn.Server):
         if self.started:
             keep_what_is_there()
             self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_LOOK == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in self.server_state.connections.copy():
+                assert isinstance(connection, HttpProtocol)
+                connection.close_if_overdue(now)
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's own, which raises the signal again when all is done: a process that was
@@ -67,6 +76,7 @@ def make_server(
     drain_s: float,
     ready: Callable[[], None] = lambda: None,
 ) -> Server:
+    app.state.room = Room()
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -77,7 +87,7 @@ def make_server(
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=math.ceil(drain_s),
         backlog=2048,
     )

@@ -14,14 +14,13 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
-
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from typing import TYPE_CHECKING, Final
 
 from api.access import AccessLog
 from api.answers import encoded
 from api.auth import PAYS, Caller, bearer
 from api.commands import REPLAYED, accepted
+from api.http_protocol import HttpProtocol
 from api.plain_requests import may_be_plain, plain_request
 from api.problems import Problem
 from api.request_ids import request_id
@@ -172,13 +171,12 @@ class Taken:
         return self._status, headers, body
 
 
-class PaymentProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with the short way."""
+class PaymentProtocol(HttpProtocol):
+    """With the short way."""
 
-    cycle: Any
     _taken: Taken | None = None
 
-    def on_headers_complete(self) -> None:
+    def begin(self) -> None:
         self._taken = None
         idle = self.cycle is None or self.cycle.response_complete
         if (
@@ -186,30 +184,29 @@ class PaymentProtocol(HttpToolsProtocol):
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and not self.expect_100_continue
-            and not self.parser.should_upgrade()
             and may_be_plain(self.url)
         ):
             keep_alive = self.parser.should_keep_alive()
             self.cycle = self._taken = Taken(self, self.url, keep_alive=keep_alive)
         else:
-            super().on_headers_complete()
+            super().begin()
 
-    def on_body(self, body: bytes) -> None:
+    def more(self, body: bytes) -> None:
         if self._taken is None:
-            super().on_body(body)
+            super().more(body)
             return
         self._taken.body += body
         if len(self._taken.body) > MAX_BODY:
             self._go_the_long_way(self._taken)
 
-    def on_message_complete(self) -> None:
+    def complete(self) -> None:
         taken = self._taken
         if taken is not None:
             taken.more_body = False
             if self._decides(taken):
                 return
             self._go_the_long_way(taken)
-        super().on_message_complete()
+        super().complete()
 
     def _decides(self, taken: Taken) -> bool:
         try:
@@ -221,47 +218,16 @@ class PaymentProtocol(HttpToolsProtocol):
     def _go_the_long_way(self, taken: Taken) -> None:
         """As if uvicorn had had it from its head on."""
         self._taken = self.cycle = None
-        super().on_headers_complete()
-        super().on_body(bytes(taken.body))
+        super().begin()
+        super().more(bytes(taken.body))
 
     def write_answer(
         self, taken: Taken, status: int, headers: dict[bytes, bytes], body: bytes
     ) -> None:
         """And has the next request begin, if one was sent before this answer."""
         taken.response_started = taken.response_complete = True
-        self._write(status, headers, body, keep_alive=taken.keep_alive)
+        self.write(status, headers, body, keep_alive=taken.keep_alive)
         self.on_response_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """A problem document for what is no HTTP, as for any other error.
-
-        Where a request before it is under way nothing is said, and the line is closed: its client
-        would take this for the answer to a command that is decided all the same.
-        """
-        cycle = self.cycle
-        within = cycle and cycle.more_body and not cycle.response_started
-        if self.pipeline or not (within or cycle is None or cycle.response_complete):
-            self.transport.close()
-            return
-        problem = Problem("invalid_request", "This can't be read as HTTP; nothing was done.")
-        made = request_id(None)
-        response = problem.response(made)
-        headers = {**dict(response.raw_headers), b"x-request-id": made.encode()}
-        self._write(response.status_code, headers, bytes(response.body), keep_alive=False)
-
-    def _write(
-        self, status: int, headers: dict[bytes, bytes], body: bytes, *, keep_alive: bool
-    ) -> None:
-        if not keep_alive:
-            headers[b"connection"] = b"close"
-        lines = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers.items()):
-            lines += (name, b": ", value, b"\r\n")
-        lines += (b"\r\n", body)
-        if not self.transport.is_closing():
-            self.transport.write(b"".join(lines))
-            if not keep_alive:
-                self.transport.close()
 
 
 def _sent_once(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes] | None:

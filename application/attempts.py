@@ -9,12 +9,13 @@ looked at any more, a live one neither: who guesses right then isn't told.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
+from application.commands import Command, MakePayment
 from domain.refusals import TooManyAttempts
 
 WINDOW: Final = timedelta(minutes=1)
@@ -47,6 +48,23 @@ class Tried(NamedTuple):
     callers: Collection[str]
     accounts: Collection[str]
     since: datetime
+
+
+def tried_by(commands: Iterable[Command], clock: Callable[[], datetime]) -> Tried | None:
+    """The attempts that count for these commands; None where no code was shown."""
+    by_code = [
+        one
+        for command in commands
+        for one in command.commands
+        if isinstance(one, MakePayment) and one.shown is not None
+    ]
+    if not by_code:
+        return None
+    return Tried(
+        callers={one.actor.caller for one in by_code},
+        accounts={one.order.postings[0].credit for one in by_code},
+        since=clock() - WINDOW,
+    )
 
 
 class AttemptStore(Protocol):

@@ -24,7 +24,7 @@ from eventsourcing.utils import Environment, EnvType
 
 from application import accounts, codes, payment_requests, payments
 from application.answers import Answer, Recorded, answer, record_length
-from application.attempts import WINDOW, AttemptLimits, Attempts, Tried
+from application.attempts import AttemptLimits, Attempts, tried_by
 from application.batch import Batch, Decided, Decision, Draft, Known, Together
 from application.cache import Recent, RecentAccounts
 from application.commands import (
@@ -172,7 +172,7 @@ class Ledger(Application[UUID]):
         streams = {stream for command in commands for stream in command.about}
         subjects: dict[UUID, Subject | None] = {}
         accounts: dict[str, Account | None] = {}
-        tried = self._tried(commands)
+        tried = tried_by(commands, self._clock)
         undisturbed = True
         while True:
             wanted = _missing(streams, subjects, self._subjects.find)
@@ -221,22 +221,6 @@ class Ledger(Application[UUID]):
             in_doubt=in_doubt,
         )
 
-    def _tried(self, commands: Iterable[Command]) -> Tried | None:
-        """The attempts that count for these, where a code was shown."""
-        by_code = [
-            one
-            for command in commands
-            for one in command.commands
-            if isinstance(one, MakePayment) and one.shown is not None
-        ]
-        if not by_code:
-            return None
-        return Tried(
-            callers={one.actor.caller for one in by_code},
-            accounts={one.order.postings[0].credit for one in by_code},
-            since=self._clock() - WINDOW,
-        )
-
     def _catch_up(self, end: End) -> None:
         """Brings the cache to the end of the store: others have written, or we have and not heard.
 
@@ -263,13 +247,12 @@ class Ledger(Application[UUID]):
             return None
         stored = self.store.read(ours.position, end.position)
         found = self._recorded(stored)
-        if ours.position == 0:
+        if ours == End():
             return found
-        if not found:
-            return None
-        position, event = found[0]
-        there = End(position, event.originator_id, event.timestamp, stored[0].state)
-        return found[1:] if there == ours else None
+        there = [
+            End(at, one.originator_id, one.timestamp, stored[0].state) for at, one in found[:1]
+        ]
+        return found[1:] if there == [ours] else None
 
     def _empty_caches(self) -> None:
         self._accounts = RecentAccounts(self._cache_accounts)

@@ -155,44 +155,6 @@ def test_requests_on_one_line_are_answered_in_order(town: Api) -> None:
     assert posted == 3 + 1
 
 
-def answers(api: Api, sent: bytes) -> list[tuple[int, Any]]:
-    """Statuses and bodies of all answers on one connection, which the other side closes."""
-    address = urlsplit(api.url)
-    with socket.create_connection((address.hostname, address.port), timeout=30) as line:
-        line.sendall(sent)
-        received = b""
-        while chunk := line.recv(65536):
-            received += chunk
-    parts = [part.partition(b"\r\n\r\n") for part in received.split(b"HTTP/1.1 ")[1:]]
-    return [(int(head[:3]), json.loads(body)) for head, _, body in parts]
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"FOO /v1/accounts HTTP/1.1\r\n\r\n",
-        "GET /v1/ä HTTP/1.1\r\n\r\n".encode(),
-        b"POST /v1/payments HTTP/1.1\r\nContent-Length: abc\r\n\r\n",
-        b"POST /v1/payments HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n",
-        b"POST /v1/accounts HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n",
-    ],
-)
-def test_what_is_no_http_is_told_as_any_other_problem(town: Api, sent: bytes) -> None:
-    ((status, problem),) = answers(town, sent)
-    assert (status, problem["code"]) == (400, "invalid_request")
-    assert problem["request_id"]
-
-
-@pytest.mark.parametrize("query", ["", "?dry_run=false"])
-def test_no_problem_is_told_where_a_command_before_it_is_under_way(town: Api, query: str) -> None:
-    """It would be taken for that one's answer: "it didn't happen", of what is recorded."""
-    payment = raw(town, "first").replace(b"/v1/payments", b"/v1/payments" + query.encode())
-    assert answers(town, payment + b"FOO / HTTP/1.1\r\n\r\n") == []
-    assert answers(town, payment + raw(town, "second") + b"FOO / HTTP/1.1\r\n\r\n") == []
-    again = town.pay("alice", "bob", 1, key="first")
-    assert again.status_code == 201
-
-
 def test_a_request_may_come_by_the_byte(town: Api) -> None:
     whole = raw(town, "slowly", Connection="close")
     assert statuses(town, *(whole[n : n + 1] for n in range(len(whole)))) == [b"201"]
