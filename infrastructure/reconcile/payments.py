@@ -46,7 +46,7 @@ _BEFORE: Final[dict[type[PaymentStep], tuple[str, ...]]] = {
     PaymentConfirmed: ("pending_confirmation",),
     PaymentDeclined: ("pending_confirmation",),
 }
-"""The states that each step may follow."""
+"""The states that each step may follow: as recorded, of a refund as of its time."""
 
 
 @dataclass(slots=True)
@@ -240,9 +240,9 @@ class PaymentReplay:
             if len(getattr(event, name, None) or self.postings) != len(self.postings):
                 check(False, f"{name} are not of each posting")
                 return []
-        check(
-            self.state in _BEFORE[type(event)], f"{event.TOPIC} of a payment that is {self.state}"
-        )
+        refunds = isinstance(event, PaymentRefunded)
+        state = self._state_at(event.timestamp) if refunds else self.state
+        check(state in _BEFORE[type(event)], f"{event.TOPIC} of a payment that is {state}")
         self._check_time(event, check)
         match event:
             case PaymentCaptured():
@@ -285,8 +285,14 @@ class PaymentReplay:
                     asked.record(self, "confirm_payment"),
                 ]
 
+    def _state_at(self, now: datetime) -> str:
+        """A hold of which something was captured is settled from its deadline on, which may be
+        recorded only after what follows from that."""
+        over = self.state == "held" and self.expires_at is not None and self.expires_at <= now
+        return "settled" if over and any(self.captured) else self.state
+
     def _check_time(self, event: PaymentStep, check: Check) -> None:
-        """What expires is past its deadline; every other step comes before it."""
+        """What expires is past its deadline; every other step of what waits comes before it."""
         deadline = self.execute_at if self.state == "scheduled" else self.expires_at
         if deadline is None or isinstance(event, PaymentRefunded):
             return

@@ -94,6 +94,28 @@ def test_a_good_ledger_has_no_differences(good: Store) -> None:
     assert report.sums == {"EUR": 0}
 
 
+def test_a_hold_captured_in_part_is_refunded_from_its_deadline_on_recorded_or_not(
+    fresh_store: Store,
+) -> None:
+    history = History().open("alice", "bob")
+
+    def differences() -> list[str]:
+        history.store(fresh_store.app_dsn)
+        catch_up(fresh_store.app_dsn)
+        return checked(fresh_store).differences
+
+    held = history.hold(("alice", "bob", 10), hold_timeout_s=60)
+    history.capture(held, 4, final=False).later(seconds=60)
+    history.refund(held, 1)
+    assert differences() == []
+    history.expire(held).refund(held)
+    assert differences() == []
+    later = "2026-11-23T09:01:00.000001Z"
+    alter(fresh_store, history.position_of(PaymentHeld), expires_at=later)
+    named = "tally.payment.refunded.v1 of a payment that is held"
+    assert any(named in each for each in differences())
+
+
 UNPROVEN: dict[type[LedgerEvent], tuple[str, ...]] = {
     PaymentScheduled: ("actor", "conditions"),
     PaymentRefused: ("actor",),
