@@ -17,6 +17,7 @@ from application.commands import (
     ShownCode,
 )
 from domain import code_decisions
+from domain.checks import check_times
 from domain.code_decisions import Payer
 from domain.device import Device
 from domain.pay_code import PayCode
@@ -38,6 +39,7 @@ def decide(
 
 
 def pay_by_code(command: MakePayment, shown: ShownCode, draft: Draft) -> None:
+    check_times(command.order, draft.now)  # first: what isn't decided uses no attempt up
     attempt = Attempt(
         command.id,
         command.fingerprint,

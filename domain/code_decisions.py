@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from domain import decisions
-from domain.checks import Accounts, check_times
+from domain.checks import Accounts
 from domain.decisions import Decision
 from domain.device import Device
 from domain.events import Actor, PaymentRefused
@@ -38,9 +38,9 @@ def pay(
 ) -> Decision:
     """A payment of one posting whose debited account is the payer's; None: no code was found.
 
-    `step` is that of a device's code. The code is used unless the payment is refused.
+    `step` is that of a device's code. The code is used unless the payment is refused. What depends
+    on the clock has been checked: that comes before any code is looked for.
     """
-    check_times(order, now)
     try:
         if payer is None:
             raise PayCodeInvalid

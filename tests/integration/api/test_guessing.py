@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -92,6 +93,19 @@ def test_a_code_that_was_issued_is_no_try(mall: Api, clock: Clock) -> None:
     wrong_step = [told(till.pay(phone.code(clock.now, skew))) for skew in range(4, 14)]
     assert wrong_step == [(422, "pay_code_invalid")] * 10
     assert told(till.pay(phone.code(clock.now, 1))) == (429, "too_many_attempts")
+
+
+def test_what_the_clock_forbids_is_told_first_and_is_no_try(mall: Api, clock: Clock) -> None:
+    till = Till.made(mall)
+    far = (clock.now + timedelta(days=367)).date().isoformat()
+
+    def pay_far_ahead() -> tuple[int, str]:
+        return told(mall.post("/v1/payments", by_code(guess(), till.shop, value_date=far)))
+
+    assert [pay_far_ahead() for _ in range(11)] == [(400, "invalid_request")] * 11
+    assert [told(till.pay(guess())) for _ in range(10)] == [(422, "pay_code_invalid")] * 10
+    assert told(till.pay(guess())) == (429, "too_many_attempts")
+    assert pay_far_ahead() == (400, "invalid_request")
 
 
 def test_of_ten_thousand_wrong_codes_a_hundred_reach_a_decision(
