@@ -228,7 +228,7 @@ class Batch:
             members = dict(first.refusal)
             refused = REFUSED[members.pop("code")]
             # One that an earlier request made is there to be read; this one's never will be.
-            about = {"payment_id": str(first.originator_id)} if isinstance(decision, Known) else {}
+            about = {"payment_id": str(first.originator_id)} if decision.replayed else {}
             raise BulkRefused(line, refused(**members, **about))
         return decision
 

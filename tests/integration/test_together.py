@@ -100,6 +100,20 @@ def test_lines_known_as_settled_count_as_such_and_known_as_refused_refuse(
     assert answer(ledger, payment("5", ("alice", "bob", 1))).replayed is False
 
 
+def test_a_line_refused_before_names_its_payment_of_the_same_batch_or_an_earlier_one(
+    ledger: Ledger,
+) -> None:
+    refused = payment("dear", ("alice", "bob", 101))
+    (fresh,) = commit(ledger, together(refused))
+    _, same_batch = commit(ledger, refused, together(refused))
+    (later_batch,) = commit(ledger, together(refused))
+    bulks = fresh, same_batch, later_batch
+    told = [bulk.refusal for bulk in bulks if isinstance(bulk, BulkRefused)]
+    assert [refusal.code for refusal in told] == ["insufficient_funds"] * 3
+    named = [refusal.members.get("payment_id") for refusal in told]
+    assert named == [None, str(of("dear")), str(of("dear"))]
+
+
 def test_a_twin_in_the_same_lines_is_a_replay(ledger: Ledger) -> None:
     one = payment("1", ("alice", "bob", 60))
     both = answer(ledger, together(one, one))
