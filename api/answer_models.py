@@ -88,7 +88,9 @@ class Payment(Answer):
     postings: list[Posting]
     reference: str | None
     carrier: Carrier
-    value_date: DateText | None
+    value_date: DateText | None = Field(
+        description="As sent; left out, the day (UTC) it was made, or is executed if scheduled"
+    )
     metadata: dict[str, str]
     created_at: TimeText
     hold_expires_at: TimeText | None

@@ -257,7 +257,8 @@ class PaymentTerms(RequestBody):
     carrier: Carrier = "api"
     reference: Reference | None = Field(None, description="Not unique: the key is")
     value_date: Date | None = Field(
-        None, description="At most 366 days from today; left out, the day (UTC) it is booked"
+        None,
+        description="At most 366 days from today; left out, the day (UTC) each entry is booked",
     )
     metadata: Metadata = Field(default_factory=dict)
     conditions: list[ConditionBody] = Field(

@@ -56,7 +56,8 @@ class Payment(Subject):
     """As sent."""
     metadata: dict[str, str]
     booked_on: date
-    """The day (UTC) it is booked, where no value date was sent."""
+    """The day (UTC) it shows where no value date was sent: not that of a hold's captures, which
+    may be several."""
     expires_at: datetime | None
     """Of what is held: for a capture, or for the payer to confirm."""
     execute_at: datetime | None

@@ -133,6 +133,16 @@ def test_captures_repeat_until_the_whole_is_captured() -> None:
         town.capture(payment, 1)
 
 
+def test_without_a_value_date_an_entry_has_the_day_of_its_capture_and_the_payment_its_own() -> None:
+    town = a_town()
+    payment = town.hold(("alice", "bob", 60))
+    for days in (1, 2):
+        town.later(days=1).capture(payment, 30, final=False)
+        entry = town.events[-2]
+        assert entry.value_date == START.date() + timedelta(days=days)
+    assert town.payments[payment].booked_on == START.date()
+
+
 def test_no_more_is_captured_than_is_left() -> None:
     town = a_town()
     payment = hold(town, 60)
