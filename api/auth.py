@@ -96,7 +96,7 @@ class Allowed:
         self.roles = roles
 
     async def __call__(self, request: Request) -> None:
-        """Raises Problem: unauthenticated, forbidden."""
+        """Raises Problem: unauthenticated, forbidden, rate_limited."""
         ring: KeyRing = request.app.state.parts.keys
         token = sent_token(request)
         caller = await ring.caller(token) if token else None
@@ -105,6 +105,8 @@ class Allowed:
         request.state.caller = caller
         if caller.role not in self.roles:
             raise Problem("forbidden")
+        if not request.app.state.parts.rates.take(caller.name):
+            raise Problem("rate_limited")
 
 
 def caller_of(request: Request) -> Caller:

@@ -84,9 +84,11 @@ class DirectReads:
         if len(sent) < len(sent.multi_items()) or not _known(request, read.allowed):
             return None
         try:
-            return _Call(read, path[path.lastindex], read.query.model_validate(dict(sent)))
+            call = _Call(read, path[path.lastindex], read.query.model_validate(dict(sent)))
         except ValidationError:
             return None
+        may = request.app.state.parts.rates.take(request.state.caller.name)
+        return call if may else None
 
 
 def _read(route: APIRoute) -> _Read:

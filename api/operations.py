@@ -28,7 +28,7 @@ from api.requests import KEY
 from infrastructure.keys import Role
 
 ALWAYS: Final = ("invalid_request", "internal")
-OF_KEYS: Final = ("unauthenticated", "forbidden", "store_unavailable")
+OF_KEYS: Final = ("unauthenticated", "forbidden", "rate_limited", "store_unavailable")
 OF_BODIES: Final = ("body_too_large", "unsupported_media_type")
 OF_COMMANDS: Final = (
     *OF_BODIES,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api.auth import KeyRing
 from api.metrics import Metrics
+from api.rates import Rates
 from api.reading import ReadModels
 from application.ports import Clock
 from application.writer import CommandWriter
@@ -32,6 +33,7 @@ class Parts:
     announced: "AnnouncedEnd"
     reads: ReadModels
     keys: KeyRing
+    rates: Rates
     metrics: Metrics
     pay_codes: PayCodes
     devices: "Devices"

@@ -75,6 +75,7 @@ STATUS: Final[dict[str, int]] = {
     "balance_overflow": 422,
     "limit_exceeded": 422,
     "amount_not_representable": 422,
+    "rate_limited": 429,
     "too_many_attempts": 429,
     "internal": 500,
     "carrier_unavailable": 501,
@@ -110,6 +111,7 @@ DETAILS: Final[dict[str, str]] = {
     "amount_not_representable": (
         "A QR code has room for 13 characters of amount; show the request's `url` instead."
     ),
+    "rate_limited": "Nothing was done; send it again after Retry-After seconds, and fewer of them.",
     "carrier_unavailable": "Sound is not installed here; use another carrier.",
     "overloaded": "Nothing was done; send the request again after Retry-After seconds.",
     "not_caught_up": (

@@ -112,7 +112,7 @@ class Taken:
         if not caller or caller.role not in PAYS or not key:
             return False
         plain = plain_request(self._path, bytes(self.body), parts)
-        if plain is None:
+        if plain is None or not parts.rates.take(caller.name):
             return False
         self._request_id = request_id(sent.get(b"x-request-id", b"").decode("latin-1"))
         self._short_way, self._caller = short_way, caller

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     serve_workers: Annotated[int, Field(ge=0, le=64)] = 1
     """Processes that take requests, beside one that writes; 0 is one process for both."""
 
+    rate_limit: Annotated[int, Field(ge=1)] | None = None
+    """Requests a second that a caller may make of one process; without it, as many as it likes."""
+
     public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s/?#]+)*$")] | None = None
     """What the URLs that we give out begin with; without it: the API's own, host and port."""
 

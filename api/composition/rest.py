@@ -14,6 +14,7 @@ from api.composition.clock import clock
 from api.composition.writing import end_process, started_sweeper, started_writer
 from api.metrics import Metrics
 from api.parts import Parts
+from api.rates import Rates
 from api.reading import ReadModels
 from application.ports import Clock
 from application.writer import CommandWriter
@@ -113,6 +114,7 @@ def compose(
                 announced=announced,
                 reads=ReadModels(Reader(pool), events, clock=clock, pool_stats=pool.get_stats),
                 keys=_key_ring(KeyLookup(for_keys, secrets.hashes())),
+                rates=Rates(settings.rate_limit),
                 metrics=metrics,
                 pay_codes=PayCodes(secrets, prefix=settings.pay_code_prefix),
                 devices=devices,
