@@ -97,11 +97,9 @@ class Allowed:
 
     async def __call__(self, request: Request) -> None:
         """Raises Problem: unauthenticated, forbidden, rate_limited."""
-        ring: KeyRing = request.app.state.parts.keys
-        token = sent_token(request)
-        caller = await ring.caller(token) if token else None
+        caller = await _sender(request)
         if caller is None:
-            raise _unauthenticated()
+            raise unauthenticated()
         request.state.caller = caller
         if caller.role not in self.roles:
             raise Problem("forbidden")
@@ -112,6 +110,20 @@ class Allowed:
 def caller_of(request: Request) -> Caller:
     """Who asks; of a request that an Allowed has let through."""
     return cast(Caller, request.state.caller)
+
+
+async def still_let_in(request: Request) -> bool:
+    """Whether the key that an Allowed has let through is as it was: not revoked, of that role.
+
+    For what is under way as long as its client likes. Raises StoreUnavailable.
+    """
+    return await _sender(request) == caller_of(request)
+
+
+async def _sender(request: Request) -> Caller | None:
+    ring: KeyRing = request.app.state.parts.keys
+    token = sent_token(request)
+    return await ring.caller(token) if token else None
 
 
 def bearer(authorization: str) -> str | None:
@@ -127,5 +139,5 @@ def sent_token(request: Request) -> str | None:
     return bearer(sent[0]) if len(sent) == 1 else None
 
 
-def _unauthenticated() -> Problem:
+def unauthenticated() -> Problem:
     return Problem("unauthenticated", headers={"WWW-Authenticate": 'Bearer realm="tallystick"'})

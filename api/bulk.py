@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from starlette.requests import Request
 
 from api.answers import encoded
+from api.auth import still_let_in, unauthenticated
 from api.codes import Asked, asked_payment, payment_command
 from api.commands import REPLAYED, UNANSWERED, accepted, actor_of, command_id, refused
 from api.operations import LINES
@@ -125,19 +126,21 @@ async def decided_in_turn(
     """Each line's answer, in order, as they come; AHEAD pieces of PIECE lines are with the writer.
 
     Where the outcome of one is unknown, those after it that are not with the writer yet are told
-    the same: it must not decide them before their client has sent that one again.
+    the same: it must not decide them before their client has sent that one again. Nor does it
+    decide any once the key is revoked, however late their client makes room for their answers.
     """
     writer = parts_of(request).writer
     at_a_time = min(PIECE, writer.batch_size)
     waiting: deque[tuple[Sequence[Line], asyncio.Future[Answer] | None]] = deque()
-    unknown: Problem | None = None
+    undecided: Problem | None = None
     try:
         while True:
             while len(waiting) < AHEAD and (following := [*islice(lines, at_a_time)]):
                 commands = [await command_of(request, line, dry_run=False) for line in following]
-                if unknown:
+                undecided = undecided or await _no_longer_let_in(request)
+                if undecided:
                     commands = [
-                        unknown if isinstance(line, MakePayment) else line for line in commands
+                        undecided if isinstance(line, MakePayment) else line for line in commands
                     ]
                 together = _together(request, commands, all_or_none=False)
                 submitted = await _submitted(writer, together) if together.payments else None
@@ -149,13 +152,21 @@ async def decided_in_turn(
             waiting.popleft()
             for result in results:
                 if isinstance(result, StorageFull | StoreUnavailable):
-                    unknown = Problem(UNANSWERED[type(result)])
+                    undecided = Problem(UNANSWERED[type(result)])
             yield b"".join(told_line(request, *each) for each in _each(piece, results))
     finally:
         for _, answer in waiting:
             # Its client is gone: what the writer has not taken yet is left out.
             if answer and not answer.cancel() and not answer.cancelled():
                 answer.exception()
+
+
+async def _no_longer_let_in(request: Request) -> Problem | None:
+    """What lines are told from here on, where their key is revoked or nobody can say."""
+    try:
+        return None if await still_let_in(request) else unauthenticated()
+    except StoreUnavailable:
+        return Problem(UNANSWERED[StoreUnavailable])
 
 
 async def _submitted(writer: CommandWriter, command: Command) -> "asyncio.Future[Answer]":

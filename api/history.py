@@ -1,13 +1,16 @@
 """Pages of the event history, and the live stream of it."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from starlette.requests import Request
+
 from api.answers import encoded
+from api.auth import still_let_in
+from api.parts import parts_of
 from api.paths import payment_id_or_none
 from api.queries import EventsQuery
 from application.answers import Recorded
@@ -16,7 +19,6 @@ from domain.events import AccountEntry, AccountHold, LedgerEvent
 from domain.ids import account_stream
 
 if TYPE_CHECKING:
-    from infrastructure.announced_end import AnnouncedEnd
     from infrastructure.event_log import EventLog
 
 LIVE_PAGE: Final = 500
@@ -88,23 +90,19 @@ def _place(recorded: Recorded) -> tuple[int, int]:
     return recorded.position, recorded.event.originator_version
 
 
-async def live(
-    log: "EventLog",
-    announced: "AnnouncedEnd",
-    stopping: asyncio.Event,
-    filters: Filters,
-    after: int,
-) -> AsyncIterator[bytes]:
-    """Server-sent events after a position, as they come, until the process ends, or the store has
-    another event at that position than it had: it has lost its tail.
+async def live(request: Request, filters: Filters, after: int) -> AsyncIterator[bytes]:
+    """Server-sent events after a position, as they come, until the process ends, the request's key
+    is revoked, or the store has another event at that position than it had: it has lost its tail.
 
-    `id:` is the position, so that a client resumes by `Last-Event-ID`.
+    `id:` is the position, so that a client resumes by `Last-Event-ID`. Raises StoreUnavailable:
+    where nobody can say whose key it is there are no events to send either.
     """
+    parts = parts_of(request)
     yield b": the history, live\n\n"
     said = time.monotonic()
-    last = await log.event(after) if after else None
-    while not stopping.is_set():
-        found = await log.page(after - 1, LIVE_PAGE + 1)
+    last = await parts.events.event(after) if after else None
+    while not parts.stopping.is_set() and await still_let_in(request):
+        found = await parts.events.page(after - 1, LIVE_PAGE + 1)
         if last:
             if not found or found[0] != last:
                 return
@@ -119,7 +117,7 @@ async def live(
             said = time.monotonic()
             yield told
         if len(found) < LIVE_PAGE:
-            await announced.moved(LOOK_AGAIN_S)
+            await parts.announced.moved(LOOK_AGAIN_S)
 
 
 def _message(recorded: Recorded) -> bytes:

@@ -57,7 +57,7 @@ async def list_events(request: Request, query: Annotated[EventsQuery, Query()]) 
         raise Problem("position_unknown")
     if live:
         return StreamingResponse(
-            history.live(parts.events, parts.announced, parts.stopping, filters, after),
+            history.live(request, filters, after),
             media_type=EVENT_STREAM,
             headers={"Cache-Control": "no-store", "Ledger-Position": str(after)},
         )

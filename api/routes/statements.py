@@ -12,10 +12,10 @@ from api import examples, paths
 from api.accepts import prefers
 from api.answer_models import Statement
 from api.answers import read
-from api.auth import READS
+from api.auth import READS, still_let_in, unauthenticated
 from api.cursors import CursorCodec
 from api.operations import operation
-from api.parts import Parts, parts_of
+from api.parts import parts_of
 from api.paths import AccountIdInPath
 from api.problems import invalid, parameter_error
 from api.queries import StatementQuery
@@ -78,7 +78,7 @@ async def get_statement(
     )
     if as_csv:
         return StreamingResponse(
-            _csv(parts, account, query, position),
+            _csv(request, account, query, position),
             media_type=f"{CSV}; charset=utf-8; header=present",
             headers={"Ledger-Position": str(position)},
         )
@@ -91,10 +91,13 @@ async def get_statement(
 
 
 async def _csv(
-    parts: Parts, account: str, query: StatementQuery, position: int
+    request: Request, account: str, query: StatementQuery, position: int
 ) -> AsyncIterator[bytes]:
-    lines = csv_statement(
-        parts.reads.reader, account, from_=query.from_, to=query.to, by=query.by, at=position
-    )
+    """Raises Problem: unauthenticated. A revoked key breaks the connection: what has been sent
+    must not pass for the whole."""
+    reader = parts_of(request).reads.reader
+    lines = csv_statement(reader, account, from_=query.from_, to=query.to, by=query.by, at=position)
     async for piece in lines:
+        if not await still_let_in(request):
+            raise unauthenticated()
         yield piece.encode()

@@ -1,8 +1,12 @@
 """A key that is in use is asked for beside the requests, and never trusted for longer."""
 
 import asyncio
+from types import SimpleNamespace
 
-from api.auth import ASKED_AFTER_S, KNOWN_FOR_S, Caller, KeyRing
+import pytest
+from starlette.requests import Request
+
+from api.auth import ASKED_AFTER_S, KNOWN_FOR_S, Allowed, Caller, KeyRing, still_let_in
 
 SHOP = Caller("shop", "client", "key-1")
 
@@ -57,5 +61,27 @@ def test_a_revoked_key_ends_in_time_also_where_the_store_is_away() -> None:
         store.away, store.caller = False, None
         assert await ring.caller("t") is None
         assert ring.known("t") is None
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize(
+    ("becomes", "let_in"),
+    [(SHOP, True), (None, False), (Caller("shop", "reporter", "key-1"), False)],
+)
+def test_a_request_under_way_is_let_in_while_its_key_is_as_it_was(
+    becomes: Caller | None, let_in: bool
+) -> None:
+    async def use() -> None:
+        store = Store()
+        parts = SimpleNamespace(keys=KeyRing(store.lookup, monotonic=lambda: store.now))
+        app = SimpleNamespace(state=SimpleNamespace(parts=parts))
+        headers = [(b"authorization", b"Bearer t")]
+        request = Request({"type": "http", "app": app, "headers": headers})
+        await Allowed(frozenset({"client", "reporter"}))(request)
+        store.caller = becomes
+        assert await still_let_in(request)
+        store.now = KNOWN_FOR_S
+        assert await still_let_in(request) == let_in
 
     asyncio.run(use())
