@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 
 from api import strict_json
+from api.auth import still_let_in, unauthenticated
 from api.problems import Problem, body_error, invalid, parameter_error
 
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -140,7 +141,11 @@ def read_flag(request: Request, name: str) -> bool:
 
 
 async def read_content(request: Request, at_most: int) -> bytes:
-    """The whole body, never more than so many bytes of it in memory. Raises Problem."""
+    """The whole body, never more than so many bytes of it in memory.
+
+    Raises Problem: body_too_large, invalid_request, and unauthenticated where the key was revoked
+    before the body's end: else its holder would keep some requests open for later.
+    """
     announced = request.headers.get("content-length", "0")
     if not _CONTENT_LENGTH.fullmatch(announced) or int(announced) > at_most:
         raise too_large(at_most)
@@ -152,6 +157,8 @@ async def read_content(request: Request, at_most: int) -> bytes:
                 raise too_large(at_most)
     except ClientDisconnect:
         raise invalid([], "The body ended before it was whole.") from None
+    if not await still_let_in(request):
+        raise unauthenticated()
     return bytes(content)
 
 

@@ -128,6 +128,20 @@ def test_no_further_line_is_decided_where_nobody_can_say_whose_key_it_is(
     assert paid(town, lines) == [n < decided for n in range(500)]
 
 
+@pytest.mark.parametrize("query", ["", "?atomic=true"])
+def test_a_request_that_was_not_whole_yet_is_refused(town: Api, query: str) -> None:
+    lines = payments(2)
+    body = b"\n".join(lines)
+    length = {"Content-Length": f"{len(body)}"}
+    with begun(town, "POST", BULK + query, "client", **LINES, **length) as line:
+        line.sendall(body[:-1])
+        revoke(town, "client")
+        line.sendall(body[-1:])
+        answer = answer_on(line)
+        assert (answer.status, json.load(answer)["code"]) == (401, "unauthenticated")
+    assert not any(paid(town, lines))
+
+
 def test_the_live_history_ends(town: Api) -> None:
     headers = {"Authorization": f"Bearer {town.keys['auditor']}", "Accept": "text/event-stream"}
     with town.http.stream("GET", f"/v1/events?after={end(town)}", headers=headers) as answer:
