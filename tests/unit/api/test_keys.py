@@ -7,6 +7,7 @@ import pytest
 from starlette.requests import Request
 
 from api.auth import ASKED_AFTER_S, KNOWN_FOR_S, Allowed, Caller, KeyRing, still_let_in
+from api.rates import Rates
 
 SHOP = Caller("shop", "client", "key-1")
 
@@ -74,7 +75,8 @@ def test_a_request_under_way_is_let_in_while_its_key_is_as_it_was(
 ) -> None:
     async def use() -> None:
         store = Store()
-        parts = SimpleNamespace(keys=KeyRing(store.lookup, monotonic=lambda: store.now))
+        ring = KeyRing(store.lookup, monotonic=lambda: store.now)
+        parts = SimpleNamespace(keys=ring, rates=Rates(None))
         app = SimpleNamespace(state=SimpleNamespace(parts=parts))
         headers = [(b"authorization", b"Bearer t")]
         request = Request({"type": "http", "app": app, "headers": headers})
