@@ -3,7 +3,8 @@
 CannotStart
 ├── EmbeddedFailed      infrastructure/embedded_place.py
 ├── MigrationRefused    infrastructure/migrations
-├── NotMigrated, WrongLedger, NotDurable, ClockAhead    infrastructure/start_checks.py
+├── NotMigrated, WrongLedger, TooPrivileged, NotDurable, ClockAhead
+│                        infrastructure/start_checks.py
 ├── SecretMismatch      infrastructure/secret.py
 ├── TopicRefused        infrastructure/kafka/topics.py
 ├── MirrorRefused       infrastructure/kafka/mirror.py

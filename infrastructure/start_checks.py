@@ -8,7 +8,7 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from infrastructure.cannot_start import CannotStart
-from infrastructure.migrations import migrations, unapplied
+from infrastructure.migrations import APP, migrations, unapplied
 
 MOST_AHEAD: Final = timedelta(minutes=5)
 """Of this machine's clock to the database's: what Kerberos lets clocks differ (RFC 4120, 8.2)."""
@@ -20,6 +20,10 @@ class NotMigrated(CannotStart):
 
 class WrongLedger(CannotStart):
     """The store holds another ledger."""
+
+
+class TooPrivileged(CannotStart):
+    """The role connected as could change what was recorded."""
 
 
 class NotDurable(CannotStart):
@@ -34,6 +38,7 @@ def check_store(conn: Connection[Any], *, ledger: str) -> None:
     """All of the checks below, in the order in which they help."""
     check_migrated(conn)
     check_ledger(conn, ledger)
+    check_privileges(conn)
     check_durability(conn)
 
 
@@ -59,6 +64,23 @@ def check_ledger(conn: Connection[Any], name: str) -> None:
         raise WrongLedger(
             f"this store holds the ledger {found!r}, not {name!r}: set TALLY_LEDGER={found}, "
             "or give another database"
+        )
+
+
+def check_privileges(conn: Connection[Any]) -> None:
+    """Raises TooPrivileged where an event could be written but by tally.append, or be changed."""
+    # As any role that it may become, too: without INHERIT a member has no privilege until then.
+    # The role of the session, since whoever has set another one may set it back.
+    role = _value(
+        conn,
+        "SELECT session_user WHERE EXISTS (SELECT FROM pg_roles"
+        " WHERE pg_has_role(session_user, oid, 'MEMBER') AND has_table_privilege("
+        "oid, 'tally.events', 'INSERT, UPDATE, DELETE, TRUNCATE'))",
+    )
+    if role is not None:
+        raise TooPrivileged(
+            f"the role {role} may change events, as nothing but migrations should: name {APP} in "
+            "TALLY_DSN; the owner's DSN is for `tally migrate` and `tally up --dsn`"
         )
 
 

@@ -22,7 +22,12 @@ from domain.times import time_text
 from infrastructure.cannot_start import CannotStart
 from infrastructure.secret import accept_secret
 from infrastructure.settings import Settings
-from infrastructure.start_checks import check_durability, check_ledger, check_migrated
+from infrastructure.start_checks import (
+    check_durability,
+    check_ledger,
+    check_migrated,
+    check_privileges,
+)
 from projections.feed import FeedAway
 
 _LEAST_FREE_BYTES: Final = 1_000_000_000
@@ -105,6 +110,7 @@ def _store(settings: Settings, conn: Connection[Any]) -> Iterator[Finding]:
     if not migrated.ok:
         return
     yield _checked("ledger", lambda: check_ledger(conn, settings.ledger), settings.ledger)
+    yield _checked("role", lambda: check_privileges(conn), "may not change events")
     yield _checked("secret", lambda: _accept_secret(settings, conn), "that of this store")
     yield _clock(conn)
     yield from _read_models(settings, conn)

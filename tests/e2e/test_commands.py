@@ -90,6 +90,15 @@ def test_a_doctor_sees_a_file_that_others_may_read(product: Up) -> None:
     assert [each["check"] for each in ran.json["checks"] if not each["ok"]] == ["secret"]
 
 
+def test_a_doctor_sees_a_role_that_could_change_events(product: Up) -> None:
+    with EmbeddedPostgres(product.data) as server:
+        ran = tally("doctor", "--json", "--data", str(product.data), TALLY_DSN=server.owner_dsn)
+    assert ran.code == 1
+    (unwell,) = [each for each in ran.json["checks"] if not each["ok"]]
+    assert unwell["check"] == "role"
+    assert "TALLY_DSN" in unwell["do"]
+
+
 def test_a_key_is_made_shown_once_and_revoked(product: Up) -> None:
     data = ("--data", str(product.data))
     made = tally("keys", "create", "--name", "shop", "--role", "client", "--json", *data).json

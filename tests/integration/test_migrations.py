@@ -20,10 +20,12 @@ from infrastructure.start_checks import (
     ClockAhead,
     NotDurable,
     NotMigrated,
+    TooPrivileged,
     WrongLedger,
     check_durability,
     check_ledger,
     check_migrated,
+    check_privileges,
     check_store,
 )
 from tests.fixtures.fix_postgres import Cluster, Store
@@ -246,6 +248,49 @@ def test_another_ledger_s_store_is_refused(fresh_store: Store) -> None:
         pytest.raises(WrongLedger, match="set TALLY_LEDGER=main"),
     ):
         check_ledger(conn, "other")
+
+
+def test_an_owner_is_refused_by_every_process(each_store: Store) -> None:
+    with (
+        psycopg.connect(each_store.owner_dsn) as conn,
+        pytest.raises(TooPrivileged, match=r"name tally_app in TALLY_DSN; .* `tally migrate`"),
+    ):
+        check_store(conn, ledger="main")
+
+
+def test_an_owner_that_acts_as_the_application_is_refused(each_store: Store) -> None:
+    acting = make_conninfo(each_store.owner_dsn, options="-c role=tally_app")
+    with psycopg.connect(acting) as conn:
+        assert conn.execute("SELECT current_user").fetchone() == ("tally_app",)
+        with pytest.raises(TooPrivileged):
+            check_privileges(conn)
+
+
+@pytest.mark.parametrize(
+    "privilege",
+    [
+        "tally_owner",
+        "pg_write_all_data",
+        *(f"{each} ON tally.events" for each in ("INSERT", "UPDATE", "DELETE", "TRUNCATE")),
+    ],
+)
+def test_a_role_that_could_change_events_is_refused_by_name(
+    each_store: Store, privilege: str
+) -> None:
+    role = f"role_of_{each_store.name}"
+    as_role = make_conninfo(each_store.owner_dsn, user=role, password="its password")
+    with psycopg.connect(each_store.owner_dsn, autocommit=True) as conn:
+        conn.execute(f"CREATE ROLE {role} LOGIN NOINHERIT PASSWORD 'its password'".encode())
+        try:
+            conn.execute(f"GRANT USAGE ON SCHEMA tally TO {role}".encode())
+            with psycopg.connect(as_role) as granted:
+                check_privileges(granted)
+                conn.execute(f"GRANT {privilege} TO {role}".encode())
+                with pytest.raises(TooPrivileged, match=role):
+                    check_privileges(granted)
+        finally:
+            conn.execute(f"DROP OWNED BY {role}".encode())
+            conn.execute(f"DROP ROLE {role}".encode())
 
 
 def _synchronous_commit_off(conn: psycopg.Connection) -> None:
