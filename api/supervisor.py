@@ -5,13 +5,14 @@ end, even by SIGKILL, the part reads its end there and ends too (`end_with_super
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -27,6 +28,7 @@ HEALTHY_AFTER_S: Final = 30.0
 GRACE_S: Final = 15.0
 """How long a part may drain before it is killed."""
 LOG_BYTES: Final = 10_000_000
+"""What a log may grow to, and a second's more, before it is put aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,7 @@ class Supervisor:
                 also()
             for child in self._children:
                 self._look_after(child)
+                _put_aside(child.log)
             waiting = [child.starts_at for child in self._children if child.process is None]
             signals.wait(min([1.0, *(at - time.monotonic() for at in waiting)]))
 
@@ -243,14 +246,24 @@ def _how_it_ended(code: int) -> str:
 
 @contextmanager
 def _appended(log: Path | None) -> Iterator[IO[Any]]:
-    """The file to write to; a large one is put aside."""
+    """The file to write to."""
     if log is None:
         yield sys.stderr
         return
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
     with log.open("ab") as file:
         yield file
+
+
+def _put_aside(log: Path | None) -> None:
+    """Empties a large log, of which one copy is kept.
+
+    The part has it open, for appending: its next line is the first one then. One that comes
+    between copy and cut is lost.
+    """
+    with suppress(OSError):  # no room for a copy, say: the parts are still to be looked after
+        if log is not None and log.stat().st_size > LOG_BYTES:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
 
 
 def _why(log: Path | None) -> str:

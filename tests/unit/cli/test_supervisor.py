@@ -19,6 +19,12 @@ from api.supervisor import Part, StopSignals, Supervisor
 PYTHON = (sys.executable, "-P", "-c")
 ROOT = Path(__file__).parents[3]
 SLEEPER = "import time; time.sleep(60)"
+TALKER = """
+import itertools, time
+for number in itertools.count(1):
+    print(number, flush=True)
+    time.sleep(0.001)
+"""
 STUBBORN = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -180,11 +186,18 @@ time.sleep(60)
             part.kill()
 
 
-def test_a_large_log_begins_anew_and_the_old_one_is_kept(
+def test_a_log_begins_anew_while_its_part_writes_and_one_old_one_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.supervisor.LOG_BYTES", 10)
-    (tmp_path / "sleeper.log").write_text("a line of yesterday\n")
-    with Watched(tmp_path, sleeper=SLEEPER).running():
-        assert (tmp_path / "sleeper.log").read_text() == ""
-    assert (tmp_path / "sleeper.log.1").read_text() == "a line of yesterday\n"
+    monkeypatch.setattr("api.supervisor.LOG_BYTES", 1000)
+    log, old = tmp_path / "talker.log", tmp_path / "talker.log.1"
+    log.write_text("0\n" * 1000)
+    watched = Watched(tmp_path, talker=TALKER)
+    with watched.running():
+        first = watched.pids["talker"]
+        # A second time: what was there at the start is put aside at once.
+        watched.watch(lambda: old.exists() and old.read_text()[:1] > "0")
+        assert watched.pids["talker"] == first
+    assert set(tmp_path.iterdir()) == {log, old}
+    numbers = [int(line) for file in (old, log) for line in file.read_text().splitlines()]
+    assert numbers == sorted(set(numbers))
