@@ -43,6 +43,7 @@ class KeyLookup:
             *holder, found = row
             if found != current:
                 await conn.execute(
-                    b"UPDATE tally.keys SET hash = %s WHERE hash = %s", (current, found)
+                    b"UPDATE tally.keys SET hash = %s WHERE hash = %s AND revoked_at IS NULL",
+                    (current, found),
                 )
         return KeyHolder(*holder)

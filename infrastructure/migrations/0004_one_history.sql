@@ -31,6 +31,12 @@ BEGIN
             cardinality(payloads)) IS DISTINCT FROM (appended, appended, appended) THEN
         RAISE 'tally.append takes arrays of one length, with at least one event';
     END IF;
+    -- RFC 3339 writes no other years. Past them, infinity too, no process could read the end of the
+    -- store, and as no time steps back none could ever be recorded after it.
+    IF append.recorded_at NOT BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00'
+    THEN
+        RAISE 'tally.append takes times of the years 1 to 9999, not %', append.recorded_at;
+    END IF;
 
     -- A writer that lost a race has its turn. A courtesy: past half a second we go on.
     IF NOT pg_try_advisory_xact_lock_shared(1952541802) THEN

@@ -46,7 +46,7 @@ def append(
     count: int = 1,
     *,
     last: Last | None = None,
-    at: datetime = NOON,
+    at: datetime | str = NOON,
     streams: Sequence[UUID] | None = None,
     versions: Sequence[int] | None = None,
 ) -> int | None:
@@ -123,6 +123,18 @@ def test_recorded_time_may_stand_still_but_never_steps_back(conn: psycopg.Connec
     with pytest.raises(psycopg.errors.RaiseException, match="recorded time steps back"):
         append(conn, 2, at=NOON - timedelta(microseconds=1))
     assert append(conn, 2, at=NOON + timedelta(microseconds=1)) == 3
+
+
+@pytest.mark.parametrize(
+    "at", ["infinity", "-infinity", "10000-01-01 00:00:00+00", "0001-12-31 23:59:59+00 BC"]
+)
+def test_a_time_after_which_nothing_could_be_recorded_is_refused(
+    conn: psycopg.Connection, at: str
+) -> None:
+    with pytest.raises(psycopg.errors.RaiseException, match="years 1 to 9999"):
+        append(conn, 0, at=at)
+    assert append(conn, 0, at=datetime.min.replace(tzinfo=UTC)) == 1
+    assert append(conn, 1, at=datetime.max.replace(tzinfo=UTC)) == 2
 
 
 @pytest.mark.parametrize(("streams", "versions"), [([], []), ([uuid4()], [1, 2])])

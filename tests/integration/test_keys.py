@@ -79,6 +79,20 @@ def test_a_key_s_role_and_caller_never_change(conn: psycopg.Connection) -> None:
         conn.execute("DELETE FROM tally.keys")
 
 
+@pytest.mark.parametrize(
+    "change", ["revoked_at = NULL", "revoked_at = revoked_at + interval '1 day'", "hash = ''"]
+)
+def test_a_revoked_key_stays_as_it_is(conn: psycopg.Connection, change: str) -> None:
+    revoked, _ = _create(conn)
+    other, _ = _create(conn)
+    assert revoke_key(conn, revoked, clock=lambda: NOW)
+    kept = conn.execute("SELECT * FROM tally.keys ORDER BY revoked_at").fetchall()
+    with pytest.raises(psycopg.errors.RaiseException, match=f"{revoked} was revoked"):
+        conn.execute(f"UPDATE tally.keys SET {change} WHERE key_id = '{revoked}'".encode())
+    assert conn.execute("SELECT * FROM tally.keys ORDER BY revoked_at").fetchall() == kept
+    conn.execute(f"UPDATE tally.keys SET {change} WHERE key_id = '{other}'".encode())
+
+
 # The secret ---------------------------------------------------------------------------------
 
 

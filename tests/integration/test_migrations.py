@@ -157,6 +157,7 @@ def test_the_functions_are_pinned_and_not_everybody_s(each_store: Store) -> None
         ("append", True, pinned, False, True),
         ("count_attempt", True, pinned, False, True),
         ("position_at", False, pinned, False, True),
+        ("refuse_change", False, pinned, False, False),
     ]
 
 
