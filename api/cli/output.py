@@ -7,15 +7,28 @@ import json
 import sys
 from enum import IntEnum
 from typing import Annotated, Any
+from unicodedata import category
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from infrastructure.cannot_start import CannotStart
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class _Terminal(Console):
+    """Shows strings as text: what stands in a file, or comes from a server, must not steer it."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        shown = "".join(
+            char if char == "\n" or category(char)[0] != "C" else repr(char)[1:-1] for char in text
+        )
+        return super().render_str(shown, **options)
+
+
+out = _Terminal(highlight=False)
+err = _Terminal(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 

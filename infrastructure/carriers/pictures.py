@@ -32,7 +32,7 @@ def qr_svg(text: str) -> bytes:
 
 
 def qr_for_terminals(text: str) -> str:
-    """Of blocks and escape sequences, dark on light whatever the terminal's colours are."""
+    """Of blocks alone, without escape sequences: dark on light where a terminal is dark."""
     out = io.StringIO()
     segno.make_qr(text, error="m").terminal(out, compact=True)
     return out.getvalue()

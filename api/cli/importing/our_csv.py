@@ -52,7 +52,7 @@ def _check_header(columns: list[str]) -> None:
         if name not in (*REQUIRED, *OF_ACCOUNTS, *OF_PAYMENTS) and not (
             name.startswith(METADATA) and 0 < len(name) - len(METADATA) <= 64
         ):
-            raise ValueError(f"the header has an unknown column {name}")
+            raise ValueError(f"the header has an unknown column {name!r}")
         if columns.count(name) > 1:
             raise ValueError(f"the header has the column {name} twice")
 

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from domain.money import MAX_AMOUNT_MINOR, is_currency, minor_units
 
 _ACCOUNT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,63}", re.ASCII)
+_LINE: Final = 1024 * 1024
+"""Characters at most: a file without line breaks is not to fill the memory."""
 _AMOUNT: Final = re.compile(r"\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -66,8 +69,8 @@ def read_rows(
     file: Path, row_of: RowReader, check_header: Callable[[list[str]], None]
 ) -> Iterator[Row]:
     """The file's rows, one at a time. Raises Malformed, naming the line, and OSError."""
-    with file.open(newline="", encoding="utf-8-sig", errors="strict") as lines:
-        reader = csv.reader(lines, strict=True)
+    with file.open(newline="", encoding="utf-8-sig", errors="strict") as text:
+        reader = csv.reader(_lines(text), strict=True)
         header: list[str] | None = None
         number = 0
         try:
@@ -88,6 +91,13 @@ def read_rows(
             raise Malformed(max(reader.line_num, 1), str(error)) from error
         if header is None:
             raise Malformed(1, "the file is empty; its first line names the columns")
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    for number, line in enumerate(iter(partial(text.readline, _LINE + 1), ""), 1):
+        if len(line) > _LINE:
+            raise Malformed(number, f"it is longer than {_LINE:,} characters")
+        yield line
 
 
 def account_id(text: str, column: str) -> str:

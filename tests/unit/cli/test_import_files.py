@@ -139,7 +139,11 @@ def test_amounts_have_as_many_decimals_as_their_currency(tmp_path: Path) -> None
     [
         ("", "line 1: the file is empty"),
         ("type,id\n", "line 1: the header has no column currency"),
-        ("type,id,currency,colour\n", "line 1: the header has an unknown column colour"),
+        ("type,id,currency,colour\n", "line 1: the header has an unknown column 'colour'"),
+        (
+            "type,id,currency,\x1b[2J\n",
+            r"line 1: the header has an unknown column '\\x1b\[2J'",
+        ),
         ("type,id,currency,id\n", "line 1: the header has the column id twice"),
         ("type,id,currency\naccount,a\n", "line 2: 2 columns where the header has 3"),
         ("type,id,currency\nhold,a,EUR\n", "line 2: type is neither"),
@@ -157,6 +161,14 @@ def test_amounts_have_as_many_decimals_as_their_currency(tmp_path: Path) -> None
 def test_a_line_that_can_not_be_read_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(Malformed, match=f"^{message}"):
         csv_of(tmp_path, text)
+
+
+def test_a_line_without_an_end_is_refused_by_its_number(tmp_path: Path) -> None:
+    longest = "type,id,currency\naccount,a,EUR\n" + "," * 1024 * 1024
+    with pytest.raises(Malformed, match=r"^line 3: 1048577 columns where"):
+        csv_of(tmp_path, longest)
+    with pytest.raises(Malformed, match=r"^line 3: it is longer than 1,048,576 characters"):
+        csv_of(tmp_path, longest + ",")
 
 
 def test_text_in_another_encoding_is_refused_by_line(tmp_path: Path) -> None:
