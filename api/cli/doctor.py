@@ -93,7 +93,7 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         f"{free / 1e9:,.1f} GB free in {settings.data}",
         "make room: a ledger only grows, and stops when the disk is full",
     )
-    for file in (folder.path / "secret", folder.path / "password", folder.keys_file):
+    for file in folder.private_files:
         if file.exists():
             mode = stat.S_IMODE(file.stat().st_mode)
             yield Finding(

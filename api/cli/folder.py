@@ -1,12 +1,14 @@
 """The folder of `tally up`: what it keeps there, and who may read it.
 
-DIR/pg/           embedded PostgreSQL
-DIR/password      of the role tally_app, 0600
-DIR/secret        TALLY_SECRET of this store, 0600
-DIR/keys.json     one API key per role, 0600
-DIR/server.json   {"url", "pid", "parts": {name: pid}} while `tally up` runs
-DIR/logs/         one log per part
-DIR/lock          held while `tally up` runs
+DIR/pg/              embedded PostgreSQL; pg.lock and pg.users say who uses it
+DIR/owner-password   of the embedded server's owner, 0600
+DIR/password         of the role tally_app, 0600
+DIR/dsn              of tally_app on a server of the operator's own, with its password, 0600
+DIR/secret           TALLY_SECRET of this store, 0600
+DIR/keys.json        one API key per role, 0600
+DIR/server.json      {"url", "pid", "parts": {name: pid}} while `tally up` runs
+DIR/logs/            one log per part
+DIR/lock             held while `tally up` runs
 """
 
 import fcntl
@@ -40,6 +42,12 @@ class Folder:
         self.keys_file = self.path / "keys.json"
         self.dsn_file = self.path / "dsn"
         self.server_file = self.path / "server.json"
+        self.private_files = (
+            self.keys_file,
+            self.dsn_file,
+            *(self.path / name for name in ("secret", "password", "owner-password")),
+        )
+        """Nobody else may read them."""
 
     def make(self) -> None:
         """Makes it unless it is there. Raises CannotRun."""

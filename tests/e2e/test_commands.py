@@ -82,12 +82,13 @@ def test_a_doctor_without_a_store_says_no_and_what_to_do(tmp_path: Path) -> None
     assert "tally up" in ran.json["checks"][-1]["found"]
 
 
-def test_a_doctor_sees_a_file_that_others_may_read(product: Up) -> None:
-    (product.data / "secret").chmod(0o644)
+@pytest.mark.parametrize("name", ["secret", "owner-password", "keys.json"])
+def test_a_doctor_sees_a_file_that_others_may_read(product: Up, name: str) -> None:
+    (product.data / name).chmod(0o644)
     ran = tally("doctor", "--json", "--data", str(product.data))
-    (product.data / "secret").chmod(0o600)
+    (product.data / name).chmod(0o600)
     assert ran.code == 1
-    assert [each["check"] for each in ran.json["checks"] if not each["ok"]] == ["secret"]
+    assert [each["check"] for each in ran.json["checks"] if not each["ok"]] == [name]
 
 
 def test_a_doctor_sees_a_role_that_could_change_events(product: Up) -> None:
