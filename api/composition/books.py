@@ -27,9 +27,9 @@ def reconcile_store(
             LedgerRecorder(datastore), EventMapper(), interval=settings.snapshot_interval
         )
 
-        def differs(snapshot: reconciling.StoredSnapshot) -> bool:
+        def differs(snapshot: StoredSnapshot) -> bool:
             try:
-                return snapshots.differs(StoredSnapshot(*snapshot))
+                return snapshots.differs(snapshot)
             except (UnknownEventType, UnreadablePayload):
                 return True
 

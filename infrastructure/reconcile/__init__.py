@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
-from uuid import UUID
+from typing import Any, Final
 
 import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.errors import UndefinedTable
 
+from application.ports import StoredSnapshot
 from infrastructure.kafka.clients import KafkaClients
 from infrastructure.kafka.topics import Topics
 from infrastructure.mapper import EventMapper
@@ -30,14 +30,6 @@ MAX_NAMED: Final = 200
 PROJECTIONS: Final = ("accounts", "balances", "statements", "payments")
 CATCH_UP_S: Final = 10.0
 """How long a projection that is a moment behind is waited for."""
-
-
-class StoredSnapshot(NamedTuple):
-    stream: UUID
-    version: int
-    state_version: int
-    position: int
-    state: bytes
 
 
 SnapshotDiffers = Callable[[StoredSnapshot], bool]

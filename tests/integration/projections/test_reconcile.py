@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.reconcile import StoredSnapshot
+from application.ports import StoredSnapshot
 from projections.registry import PROJECTIONS
 from tests.fixtures.fix_events import History
 from tests.fixtures.fix_postgres import Store
