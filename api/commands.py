@@ -72,8 +72,13 @@ async def carry_out(request: Request, command: Command, *, status: int = 200) ->
     Raises Problem for what was refused or is not known.
     """
     answer = await decided(request, command)
+    return respond(command, answer, answer.body, status=status)
+
+
+def respond(command: Command, answer: Answer, body: dict[str, Any], *, status: int) -> Response:
+    """An accepted command's answer with that body; its status and headers are as of carry_out."""
     return answered(
-        answer.body,
+        body,
         status=200 if command.dry_run else status,
         headers=REPLAYED if answer.replayed else {},
     )

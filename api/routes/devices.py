@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import code_examples, paths
-from api.answers import answered, read
+from api.answers import read
 from api.auth import PAYS, READS
 from api.code_answer_models import Device, DeviceMade
 from api.code_models import DeviceBody
-from api.commands import REPLAYED, carry_out, decided, identity
+from api.commands import carry_out, decided, identity, respond
 from api.models import EmptyBody
 from api.operations import operation
 from api.parts import parts_of
@@ -66,11 +66,7 @@ async def register_device(request: Request) -> Response:
             await devices.forget(command.id)
         raise
     secret = made.secret if made and not answer.replayed else None
-    return answered(
-        {**answer.body, "secret": secret},
-        status=200 if command.dry_run else 201,
-        headers=REPLAYED if answer.replayed else {},
-    )
+    return respond(command, answer, {**answer.body, "secret": secret}, status=201)
 
 
 @router.get(

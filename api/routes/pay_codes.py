@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import code_examples, paths
-from api.answers import answered, read
+from api.answers import read
 from api.auth import PAYS, READS, caller_of
 from api.code_answer_models import PayCode, PayCodeMade
 from api.code_models import PayCodeBody
-from api.commands import REPLAYED, decided, identity
+from api.commands import decided, identity, respond
 from api.operations import operation
 from api.parts import Parts, parts_of
 from api.paths import PayCodeIdInPath
@@ -74,11 +74,7 @@ async def issue_pay_code(request: Request) -> Response:
     code = None
     if not command.dry_run and await _is_live(answer, parts):
         code = parts.pay_codes.digits(command.id, UUID(answer.body["id"]))
-    return answered(
-        {**answer.body, "code": code},
-        status=200 if command.dry_run else 201,
-        headers=REPLAYED if answer.replayed else {},
-    )
+    return respond(command, answer, {**answer.body, "code": code}, status=201)
 
 
 async def _is_live(answer: Answer, parts: Parts) -> bool:

@@ -9,9 +9,8 @@ from starlette.responses import Response
 from api import paths
 from api import payment_request_examples as examples
 from api.answer_models import PaymentMade, PaymentRequest
-from api.answers import answered
 from api.auth import PAYS
-from api.commands import REPLAYED, carry_out, decided, identity
+from api.commands import carry_out, decided, identity, respond
 from api.models import EmptyBody
 from api.operations import operation
 from api.parts import parts_of
@@ -175,8 +174,4 @@ async def pay_payment_request(request: Request, id: PaymentRequestIdInPath) -> R
 async def _carry_out(request: Request, command: Command, *, status: int = 200) -> Response:
     """As carry_out does, of a command that is answered with the payment request."""
     answer = await decided(request, command)
-    return answered(
-        shown(answer.body, parts_of(request)),
-        status=200 if command.dry_run else status,
-        headers=REPLAYED if answer.replayed else {},
-    )
+    return respond(command, answer, shown(answer.body, parts_of(request)), status=status)
