@@ -20,6 +20,7 @@ from application.ports import StoredSnapshot
 from infrastructure.kafka.clients import KafkaClients
 from infrastructure.kafka.topics import Topics
 from infrastructure.mapper import EventMapper
+from infrastructure.reconcile.findings import Found
 from infrastructure.reconcile.read_models import ReadModels
 from infrastructure.reconcile.replay import Replay
 from infrastructure.reconcile.topic import compare_topic
@@ -186,7 +187,7 @@ class _Run:
         self._advance(again, position)
         return again
 
-    def _replayed(self, found: Callable[[str], None]) -> Replay:
+    def _replayed(self, found: Found) -> Replay:
         return Replay(self._store, self._mapper, self._ledger, found)
 
     def _advance(self, replay: Replay, to: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -22,9 +21,9 @@ from domain.events import (
     LedgerEvent,
 )
 from domain.times import time_text
-from infrastructure.reconcile.holds import HoldKey, HoldReplay, HoldsReplay, Row
+from infrastructure.reconcile.findings import Found, Row
+from infrastructure.reconcile.holds import HoldKey, HoldReplay, HoldsReplay
 
-Found = Callable[[str], None]
 Rows = dict[str, Row]
 """By table: the row that a read model must hold for an event of an account."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -24,11 +23,8 @@ from domain.ids import due_command
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile import asked
 from infrastructure.reconcile.asked import Asked
+from infrastructure.reconcile.findings import Check, Row
 from infrastructure.reconcile.stored import stored_events
-
-Check = Callable[[bool, str], None]
-"""Called with what must be so, and what is said otherwise."""
-Row = tuple[Any, ...]
 
 STEP_S: Final = 30
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.events import AccountHeld, AccountReleased
-
-Found = Callable[[str], None]
-Row = tuple[Any, ...]
+from infrastructure.reconcile.findings import Found, Row
 
 
 class HoldKey(NamedTuple):

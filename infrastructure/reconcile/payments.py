@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Self
@@ -29,10 +28,8 @@ from domain.ids import due_command
 from domain.payment import PaymentStep
 from infrastructure.reconcile import asked
 from infrastructure.reconcile.asked import Asked
+from infrastructure.reconcile.findings import Check, Found, Row, check_at
 
-Found = Callable[[str], None]
-Check = Callable[[bool, str], None]
-"""Called with what must be so, and what is said otherwise."""
 Amounts = tuple[int, ...]
 """By posting, in minor units."""
 
@@ -121,7 +118,7 @@ class PaymentReplay:
             for captured, refunded in zip(self.captured, self.refunded, strict=True)
         )
 
-    def row(self) -> tuple[Any, ...]:
+    def row(self) -> Row:
         """What the payments read model must hold of it, apart from its JSON members' order."""
         return (
             self.created_position,
@@ -157,11 +154,7 @@ class PaymentReplay:
         self, position: int, event: PaymentDecided | PaymentStep, found: Found
     ) -> list[Asked]:
         """Takes what has become of it, says what can't have, and gives the events to follow."""
-
-        def check(is_so: bool, otherwise: str) -> None:
-            if not is_so:
-                found(f"event {position}: {otherwise}")
-
+        check = check_at(position, found)
         if isinstance(event, PaymentDecided):
             follow = self._decided(event, check)
         else:

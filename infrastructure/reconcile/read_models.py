@@ -12,9 +12,9 @@ from domain.events import AccountOpened, PaymentDecided
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile.accounts import AccountReplay, Rows, opened_account
 from infrastructure.reconcile.codes import code_rows
-from infrastructure.reconcile.holds import Row
+from infrastructure.reconcile.findings import Found, Row
 from infrastructure.reconcile.payments import PaymentReplay, refusal_text
-from infrastructure.reconcile.replay import CHUNK, Found, Replay, payment_of
+from infrastructure.reconcile.replay import CHUNK, Replay, payment_of
 from infrastructure.reconcile.requests import request_rows
 from infrastructure.reconcile.stored import stored_events
 
@@ -304,10 +304,10 @@ class ReadModels:
             if is_ != expected:
                 self._found(f"{what}: {column} {is_}, should be {expected}")
 
-    def _stream(self, query: str, order: str = "") -> Iterator[tuple[Any, ...]]:
+    def _stream(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._connection.cursor("reconcile", scrollable=False) as cursor:
             cursor.itersize = FETCH
-            cursor.execute(self._sql(f"{query} {order}"), binary=True)
+            cursor.execute(self._sql(query), binary=True)
             for row in cursor:
                 self.rows += 1
                 yield row

@@ -33,6 +33,7 @@ from infrastructure.reconcile import asked
 from infrastructure.reconcile.accounts import AccountReplay, opened_account
 from infrastructure.reconcile.asked import Asked
 from infrastructure.reconcile.codes import CodeReplay, Codes, DeviceReplay, PayCodeReplay
+from infrastructure.reconcile.findings import Found, check_at
 from infrastructure.reconcile.payments import PaymentReplay
 from infrastructure.reconcile.requests import RequestReplay, Requests
 from infrastructure.reconcile.stored import PAGE, Stored, stored_events
@@ -40,7 +41,6 @@ from infrastructure.reconcile.stored import PAGE, Stored, stored_events
 CHUNK: Final = 1_000
 """Positions that payments are compared by: a chunk that differs is looked at payment by payment."""
 
-Found = Callable[[str], None]
 Other = PaymentReplay | RequestReplay | CodeReplay
 """What a stream may be of besides an account."""
 
@@ -206,11 +206,7 @@ class Replay:
         self, position: int, event: PaymentRequestEvent, request: RequestReplay | None
     ) -> None:
         """What becomes of a payment request can, and is what its payment asks for."""
-
-        def check(is_so: bool, otherwise: str) -> None:
-            if not is_so:
-                self._found(f"event {position}: {otherwise}")
-
+        check = check_at(position, self._found)
         if isinstance(event, PaymentRequestPaid):
             self._check_asked(position, event)
         if request is not None:
@@ -222,11 +218,7 @@ class Replay:
 
     def _check_code(self, position: int, event: CodeEvent, code: CodeReplay | None) -> None:
         """What becomes of a pay code or a device can, and is what its payment asks for."""
-
-        def check(is_so: bool, otherwise: str) -> None:
-            if not is_so:
-                self._found(f"event {position}: {otherwise}")
-
+        check = check_at(position, self._found)
         if isinstance(event, PayCodeUsed):
             self._check_asked(position, event)
         if isinstance(event, PayCodeIssued | DeviceRegistered):

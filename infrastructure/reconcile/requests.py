@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,11 +22,8 @@ from domain.request_events import (
 from infrastructure.mapper import EventMapper
 from infrastructure.reconcile import asked
 from infrastructure.reconcile.asked import Asked
+from infrastructure.reconcile.findings import Check, Row
 from infrastructure.reconcile.stored import stored_events
-
-Check = Callable[[bool, str], None]
-"""Called with what must be so, and what is said otherwise."""
-Row = tuple[Any, ...]
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from infrastructure.kafka.progress import last_progress
 from infrastructure.kafka.records import Sent, position_of, sent, source_of
 from infrastructure.kafka.topics import PARTITIONS, Topics
 from infrastructure.mapper import EventMapper
+from infrastructure.reconcile.findings import Found
 from infrastructure.reconcile.stored import stored_events
 from projections.feed import Progress, Record
 
@@ -33,7 +34,7 @@ def compare_topic(
     *,
     end: int,
     within_s: float,
-    found: Callable[[str], None],
+    found: Found,
     progress: Callable[[int, int], None],
 ) -> int:
     """Compares up to where the mirror is, which is waited for until it has come to `end`.
@@ -60,7 +61,7 @@ class _Comparison:
         topics: Topics,
         ledger: str,
         timeout_s: float,
-        found: Callable[[str], None],
+        found: Found,
     ) -> None:
         self._store = store
         self._source = source_of(ledger)
