@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from typing import Final
 
 import psycopg
 
-CHANNEL = "tally_events"
-RECONNECT_S = 1.0
+from infrastructure.connections import KEEPALIVES
+
+CHANNEL: Final = "tally_events"
+"""Notified by `tally.append`."""
+RECONNECT_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +55,8 @@ class AnnouncedEnd:
                     autocommit=True,
                     application_name="tally listener",
                     connect_timeout=10,
+                    # It only listens: nothing else would tell it that nobody is there any more.
+                    **KEEPALIVES,
                 ) as conn:
                     await conn.execute(f"LISTEN {CHANNEL}".encode())
                     self._tell()  # what came before we listened

@@ -7,7 +7,7 @@ Neither helps where the line stands and nothing comes: a server that hangs, a pr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,13 @@ from psycopg.rows import DictRow, TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from application.ports import StoreUnavailable
+
+KEEPALIVES: Final[Mapping[str, Any]] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+"""A server whose machine is gone is noticed after some ten seconds."""
 
 READS: Final = (
     "-c TimeZone=UTC"
@@ -104,9 +111,7 @@ class ReadPool(AsyncConnectionPool[AsyncConnection[TupleRow]]):
                 "autocommit": True,
                 "application_name": "tally api",
                 "connect_timeout": max(2, int(timeout_s)),
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
+                **KEEPALIVES,
                 "options": (
                     f"{READS} -c statement_timeout={int(statement_s * 1000)} -c lock_timeout=2000"
                     " -c idle_in_transaction_session_timeout=30000"

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from application.due import Due
 from application.ports import StoreUnavailable
-from infrastructure.connections import GRACE_S, READS, PatientConnection
+from infrastructure.connections import GRACE_S, KEEPALIVES, READS, PatientConnection
 from infrastructure.locks import SWEEPER_LOCK
 from projections.payments.due import due_payments
 
@@ -72,9 +72,7 @@ class DuePaymentsReadModel:
             row_factory=cast(Any, tuple_row),
             application_name="tally sweeper",
             connect_timeout=max(2, int(self._timeout_s)),
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
+            **KEEPALIVES,
             options=f"{_SETTINGS} -c statement_timeout={int(self._timeout_s * 1000)}",
         )
         connection.patience_s = self._timeout_s + GRACE_S

@@ -38,7 +38,7 @@ from application.attempts import Attempt, AttemptLimits, Tried
 from application.ports import End, EndMoved, Fetched, StorageFull, StoredSnapshot
 from domain.account import Account
 from infrastructure.arrays import byte_strings, integers, texts, uuids
-from infrastructure.connections import GRACE_S, PatientConnection
+from infrastructure.connections import GRACE_S, KEEPALIVES, PatientConnection
 from infrastructure.locks import WRITER_TURN_LOCK
 from infrastructure.mapper import EventMapper, RecordedEvent
 
@@ -144,9 +144,7 @@ class Datastore(PostgresDatastore):
                 "row_factory": dict_row,
                 "application_name": "tally writer",
                 "connect_timeout": max(2, int(timeout_s)),
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
+                **KEEPALIVES,
                 # A plan that scans the events can only be a wrong guess on a fresh table; and one
                 # made anew for each batch takes longer than what it is for.
                 "options": f"-c statement_timeout={int(timeout_s * 1000)} -c enable_seqscan=off"

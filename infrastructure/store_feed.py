@@ -12,10 +12,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domain.registry import EVENTS
+from infrastructure.announced_end import CHANNEL
+from infrastructure.connections import KEEPALIVES
 from infrastructure.mapper import EventMapper, UnknownEventType, UnreadablePayload, command_of
 from projections.feed import START, Mark, Progress, Record, UnreadableRecord
-
-CHANNEL: Final = "tally_events"
 
 _READ: Final = b"""
 SELECT position, stream, version, type, recorded_at, payload FROM tally.events
@@ -191,9 +191,7 @@ class StoreFeed:
             autocommit=True,
             application_name="tally feed",
             connect_timeout=self._connect_timeout_s,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
+            **KEEPALIVES,
             options="-c TimeZone=UTC -c enable_seqscan=off",
         )
 

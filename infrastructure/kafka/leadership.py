@@ -16,6 +16,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import Connection
 
+from infrastructure.connections import KEEPALIVES
+
 _LOCK: Final = (1_952_541_811, 0)
 _LOOK_S: Final = 0.5
 _BEAT_S: Final = 0.5
@@ -43,9 +45,7 @@ def connect(dsn: str) -> Connection[Any]:
         autocommit=True,
         application_name="tally mirror",
         connect_timeout=5,
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
+        **KEEPALIVES,
         options="-c TimeZone=UTC -c synchronous_commit=off -c statement_timeout=10s",
     )
 
