@@ -24,6 +24,9 @@ from domain.payment_request import PaymentRequest
 from domain.request_events import PaymentRequestOpened
 from domain.times import time_text
 
+LONGEST_COMMAND: Final = 500
+"""More events than any command has: four for each of MAX_POSTINGS (api/models.py), and a few."""
+
 _WITH_BALANCES: Final = (AccountEntry, AccountHold)
 
 

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
-from application.answers import Recorded, record_length
+from application.answers import LONGEST_COMMAND, Recorded, record_length
 from domain.code_events import PayCodeIssued
 from domain.events import PaymentDecided
 from domain.payment import account_events
@@ -19,8 +19,6 @@ from infrastructure.mapper import EventMapper
 
 TYPE_PAGE_POSITIONS = 10_000
 """How far one page looks for events of a type."""
-LONGEST_COMMAND = 500
-"""More events than a command has: four for each of 100 postings, and two or three."""
 
 _COLUMNS = "position, stream, version, type, recorded_at, payload"
 

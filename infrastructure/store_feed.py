@@ -11,6 +11,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from application.answers import LONGEST_COMMAND
 from domain.registry import EVENTS
 from infrastructure.announced_end import CHANNEL
 from infrastructure.connections import KEEPALIVES
@@ -27,9 +28,6 @@ _LAST: Final = b"""
 SELECT position FROM tally.events
 WHERE position > %s AND position <= %s AND type <> ALL(%s) ORDER BY position DESC LIMIT 1
 """
-
-_LONGEST_COMMAND: Final = 1024
-"""More events than any one command has: looked at together where the limit is below it."""
 
 
 class _Page(NamedTuple):
@@ -138,7 +136,7 @@ class StoreFeed:
             rows = self._rows(end.position, wanted)
             more = len(rows) == wanted
             if more and not (rows := _whole_commands(rows)):
-                wanted += _LONGEST_COMMAND
+                wanted += LONGEST_COMMAND  # more than the one that they are all of
                 continue
             last = records[-1].position if records else before
             found, bad = self._decode(rows, end.position, last)
