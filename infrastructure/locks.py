@@ -1,7 +1,8 @@
 """PostgreSQL advisory locks, one number each (they are per database).
 
 The migrations hold the same numbers, written out: a stored function can't import Python. A test
-holds both together.
+holds both together. The projections have a first number of their own, `ADVISORY_CLASS` in
+projections/checkpoints.py.
 """
 
 from typing import Final
@@ -20,3 +21,6 @@ ATTEMPTS_LOCK: Final = 1_952_541_805
 
 SWEEPER_LOCK: Final = 1_952_541_804
 """Held for a session by the process that looks for what is due."""
+
+MIRROR_LOCK: Final = 1_952_541_811
+"""Held for a session by the mirror that leads; first of two numbers, the second is 0."""

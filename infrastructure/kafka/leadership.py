@@ -17,8 +17,9 @@ import psycopg
 from psycopg import Connection
 
 from infrastructure.connections import KEEPALIVES
+from infrastructure.locks import MIRROR_LOCK
 
-_LOCK: Final = (1_952_541_811, 0)
+_LOCK: Final = (MIRROR_LOCK, 0)
 _LOOK_S: Final = 0.5
 _BEAT_S: Final = 0.5
 

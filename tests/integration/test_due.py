@@ -20,6 +20,7 @@ from application.ports import StoreUnavailable
 from application.writer import Writer
 from domain.refusals import NothingDue
 from infrastructure.due_payments import OVERDUE, DuePaymentsReadModel
+from infrastructure.locks import SWEEPER_LOCK
 from infrastructure.mapper import EventMapper
 from projections.payments.queries import payment as read_payment
 from tests.fixtures.fix_events import START, History
@@ -277,7 +278,7 @@ def test_two_that_look_at_once_do_everything_once(fresh_store: Store) -> None:
         decided(writers[0], *made)
         stack.enter_context(workers(fresh_store.app_dsn, "payments"))
         lock = stack.enter_context(psycopg.connect(fresh_store.app_dsn, autocommit=True))
-        lock.execute("SELECT pg_advisory_lock(1952541804)")
+        lock.execute("SELECT pg_advisory_lock(%s)", (SWEEPER_LOCK,))
         for writer in writers:
             found = DuePaymentsReadModel(fresh_store.app_dsn, timeout_s=5)
             sweeper = Sweeper(found, writer.submit, clock=lambda: clock() + OVERDUE)
@@ -343,7 +344,8 @@ def test_real_processes_meet_a_deadline_within_a_second_and_take_over_from_each_
                 ((pid,),) = system.rows(
                     "SELECT pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
                     " WHERE datname = current_database() AND locktype = 'advisory' AND granted"
-                    " AND objid = 1952541804"
+                    " AND objid = %s",
+                    SWEEPER_LOCK,
                 )
                 system.rows("SELECT pg_terminate_backend(%s)", pid)
             if turn == 0:

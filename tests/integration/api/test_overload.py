@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
+from infrastructure.locks import EVENT_APPEND_LOCK
 from tests.fixtures.fix_api import an_api
 from tests.fixtures.fix_postgres import Store
 
@@ -17,7 +18,7 @@ def test_a_full_queue_is_told_at_once_and_keeps_no_key(fresh_store: Store) -> No
         api.open("alice")
         with psycopg.connect(fresh_store.owner_dsn) as blocker:
             # Holding the append's lock makes every append wait.
-            blocker.execute("SELECT pg_advisory_xact_lock(1952541801)")
+            blocker.execute("SELECT pg_advisory_xact_lock(%s)", (EVENT_APPEND_LOCK,))
             with ThreadPoolExecutor(8) as pool:
                 sent = [pool.submit(api.pay, "cash", "alice", 1, key=f"k{n}") for n in range(8)]
                 while sum(each.done() for each in sent) < 6:
