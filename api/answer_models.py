@@ -88,7 +88,7 @@ class Payment(Answer):
     postings: list[Posting]
     reference: str | None
     carrier: Carrier
-    value_date: DateText | None = Field(
+    value_date: DateText = Field(
         description="As sent; left out, the day (UTC) it was made, or is executed if scheduled"
     )
     metadata: dict[str, str]
