@@ -74,7 +74,6 @@ Revision = Annotated[int, Meta(ge=1, description="One more with each change, fro
 ValueDateSent = Annotated[
     date | None, Meta(description="As sent; null is the day each entry is booked")
 ]
-Mode = Annotated[str, Meta(description="Expect new values", examples=["settle", "hold"])]
 CodeId = Annotated[UUID, Meta(description="Id of a pay code")]
 DeviceId = Annotated[UUID, Meta(description="Id of a device")]
 PaidBy = Annotated[

@@ -173,7 +173,6 @@ class LedgerRecorder(PostgresApplicationRecorder):
     def __init__(self, datastore: Datastore) -> None:
         # Not the library's __init__: it prepares statements for tables that we don't have.
         self.datastore = datastore
-        self.channel_name = "tally_events"
         self._only: Connection[DictRow] | None = None
         """That of `on_one_connection`."""
         self._turn: Connection[DictRow] | None = None
@@ -291,25 +290,6 @@ class LedgerRecorder(PostgresApplicationRecorder):
             {"stream": originator_id, "gt": gt, "lte": lte, "limit": limit},
         )
         return [_recorded(row) for row in rows]
-
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> Sequence[Notification]:
-        assert not topics, "the store is read whole; who wants some types filters"
-        first = 1 if start is None else start + (0 if inclusive_of_start else 1)
-        last = first + limit - 1
-        return self.read(first, last if stop is None else min(last, stop))
-
-    def max_notification_id(self) -> int | None:
-        return next(
-            (row[0] for row in self._rows("SELECT max(position) FROM tally.events", ())), None
-        )
 
     @contextmanager
     def on_one_connection(self) -> Iterator[LedgerRecorder]:

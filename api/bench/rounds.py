@@ -177,7 +177,7 @@ class _OwnRun:
         if self._pgbench is not None:
             for clients in CLIENTS:
                 self._begin(f"{number}. round: pgbench with {clients} clients")
-                rate = self._pgbench.rate(clients=clients, seconds=self._plan.seconds).rate
+                rate = self._pgbench.rate(clients=clients, seconds=self._plan.seconds)
                 self.found.pgbench[clients].append(rate)
         for setup, store in self._stores.items():
             began = time.perf_counter()

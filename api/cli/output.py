@@ -34,7 +34,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.
 
 
 class ExitCode(IntEnum):
-    GOOD = 0
     NO = 1
     COULD_NOT_RUN = 2
 

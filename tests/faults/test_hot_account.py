@@ -36,7 +36,7 @@ def fill(store: Store, wanted: int) -> None:
         ledger.commit(ledger.decide([opened("c", "cash", **terms), opened("h", "hot")]))
         for name in ("cash", "hot"):
             accounts[name] = ledger.repository.get(account_stream("main", name))
-        end = ledger.recorder.max_notification_id()
+        end = ledger.store.fetch((), (), ()).end.position
     assert end
     copy = "COPY tally.events FROM STDIN (FORMAT binary)"
     with psycopg.connect(store.owner_dsn) as conn, conn.cursor().copy(copy) as rows:
