@@ -29,13 +29,15 @@ def decide(
 ) -> None:
     match command:
         case IssuePayCode():
-            issue_pay_code(command, draft)
+            _issue_pay_code(command, draft)
         case ExpirePayCode():
-            expire_pay_code(command, draft)
+            _expire_pay_code(command, draft)
         case RegisterDevice():
-            register_device(command, draft)
+            _register_device(command, draft)
+        case BringDeviceOnline() | RevokeDevice():
+            _change_device(command, draft)
         case _:
-            change_device(command, draft)
+            raise AssertionError(f"no rule decides {type(command).__name__}")
 
 
 def pay_by_code(command: MakePayment, shown: ShownCode, draft: Draft) -> None:
@@ -67,7 +69,7 @@ def pay_by_code(command: MakePayment, shown: ShownCode, draft: Draft) -> None:
     draft.is_about(payment)
 
 
-def issue_pay_code(command: IssuePayCode, draft: Draft) -> None:
+def _issue_pay_code(command: IssuePayCode, draft: Draft) -> None:
     """The code has a stream of its own: the command's says that it was issued."""
     assert draft.subject(command.pay_code, PayCode) is None, "two commands have the same digits"
     refused = _refusal(command, draft)
@@ -94,7 +96,7 @@ def issue_pay_code(command: IssuePayCode, draft: Draft) -> None:
     )
 
 
-def expire_pay_code(command: ExpirePayCode, draft: Draft) -> None:
+def _expire_pay_code(command: ExpirePayCode, draft: Draft) -> None:
     """The ledger's own: what a client can't ask for, and needs no key."""
     code = draft.subject(command.pay_code, PayCode)
     if code is None:
@@ -104,7 +106,7 @@ def expire_pay_code(command: ExpirePayCode, draft: Draft) -> None:
     draft.is_about(code)
 
 
-def register_device(command: RegisterDevice, draft: Draft) -> None:
+def _register_device(command: RegisterDevice, draft: Draft) -> None:
     refused = _refusal(command, draft)
     if refused:
         return draft.record("register_device", command, refused=refused, account=command.account)
@@ -123,7 +125,7 @@ def register_device(command: RegisterDevice, draft: Draft) -> None:
     draft.is_about(device)
 
 
-def change_device(command: DeviceCommand, draft: Draft) -> None:
+def _change_device(command: BringDeviceOnline | RevokeDevice, draft: Draft) -> None:
     device = draft.subject(command.device, Device)
     if device is None:
         raise NotFound
