@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from api.code_models import PaymentByCodeBody
 from api.models import PaymentBody
-from api.orders import order_by_code, order_of
 from api.parts import Parts
+from api.payment_orders import order_by_code, order_of
 from api.requests import understood
 from application.commands import MakePayment, ShownCode
 from domain.order import PaymentOrder
