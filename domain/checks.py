@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from domain.account import Account
-from domain.events import Condition, Posting
+from domain.events import Condition, Posting, Side
+from domain.holds import moved
 from domain.limits import exceeded
 from domain.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, MIN_BALANCE_MINOR
 from domain.order import PaymentOrder
@@ -138,10 +139,8 @@ class _Running:
 
     def _move(self, name: str, amount_minor: int, effect: int, *, debits: bool) -> None:
         if self._holds:
-            debit, credit = self._pending[name]
-            self._pending[name] = (
-                (debit + amount_minor, credit) if debits else (debit, credit + amount_minor)
-            )
+            side: Side = "debit" if debits else "credit"
+            self._pending[name] = moved(self._pending[name], side, amount_minor)
         else:
             self._posted[name] += effect
 

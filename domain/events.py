@@ -8,6 +8,7 @@ it. Every event there is, those of other files too, is in domain/registry.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -38,6 +39,11 @@ class Posting(NamedTuple):
     credit: str
     amount_minor: int
     currency: str
+
+
+def accounts_of(postings: Iterable[Posting]) -> set[str]:
+    """All that they move money of; one that isn't known yet is left out."""
+    return {name for posting in postings for name in posting[:2] if name}
 
 
 class Leg(NamedTuple):

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.events import Condition, Metadata, PaymentScheduled, Posting
+from domain.events import Condition, Metadata, PaymentScheduled, Posting, accounts_of
 
 
 class PaymentOrder(NamedTuple):
@@ -35,7 +35,7 @@ class PaymentOrder(NamedTuple):
     @property
     def accounts(self) -> set[str]:
         """Every account that it moves money of."""
-        return {name for posting in self.postings for name in posting[:2] if name}
+        return accounts_of(self.postings)
 
     @property
     def holds(self) -> bool:

@@ -24,6 +24,7 @@ from domain.events import (
     PaymentSettled,
     PaymentVoided,
     Posting,
+    accounts_of,
 )
 from domain.order import PaymentOrder
 from domain.refusals import HoldExpired, PaymentNotPending
@@ -125,7 +126,7 @@ class Payment(Subject):
     @property
     def accounts(self) -> set[str]:
         """Every account that it moves money of."""
-        return {name for posting in self.postings for name in posting[:2] if name}
+        return accounts_of(self.postings)
 
     @property
     def concerned(self) -> set[str]:

@@ -31,6 +31,7 @@ from domain.events import (
     PaymentSettled,
     PaymentVoided,
     Posting,
+    accounts_of,
 )
 from domain.payment import PaymentStep, account_events, elsewhere
 from domain.request_events import PaymentRequestEvent
@@ -87,7 +88,7 @@ class State(NamedTuple):
     @property
     def accounts(self) -> set[str]:
         """Every account it names, once."""
-        return {name for posting in self.postings for name in posting[:2] if name}
+        return accounts_of(self.postings)
 
 
 @dataclass(slots=True)
