@@ -14,11 +14,11 @@ from api.problems import Problem, invalid, parameter_error
 from api.queries import AsOf, Read
 from application.ports import Clock
 from projections.reading import Reader, ReadModelMissing, View
+from projections.registry import PROJECTIONS
 
 if TYPE_CHECKING:
     from infrastructure.event_log import EventLog
 
-PROJECTIONS: Final = ("accounts", "balances", "statements", "payments")
 DEFAULT_WAIT_S: Final = 1.0
 MAX_WAIT_S: Final = 30.0
 START_OF_TIME: Final = datetime.min.replace(tzinfo=UTC)

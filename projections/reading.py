@@ -24,6 +24,9 @@ from projections.tables import sql
 POLL_S: Final = 0.004
 """How often the watermarks are looked at while somebody waits for them."""
 
+NEWEST: Final = 2**63 - 1
+"""Beyond every position: where a list that goes from new to old begins."""
+
 Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
 _BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

@@ -22,6 +22,7 @@ from api.queries import PaymentRequestsQuery, QrQuery, Read
 from api.reading import deadline_of, needed
 from infrastructure.carriers.shop_qr import AmountNotRepresentable
 from projections.payments import requests_queries as queries
+from projections.reading import NEWEST
 
 router = APIRouter(tags=["payment requests"])
 
@@ -51,7 +52,7 @@ async def list_payment_requests(
             now=parts.reads.now(view),
             credit_account=query.credit_account,
             state=query.state,
-            before=cursor.keys[0] if cursor else queries.NEWEST,
+            before=cursor.keys[0] if cursor else NEWEST,
             limit=query.limit,
         )
     next_cursor = codec.write(page.next) if page.next else None

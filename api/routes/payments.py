@@ -30,6 +30,7 @@ from domain.events import (
 )
 from domain.times import time_text
 from projections.payments import queries
+from projections.reading import NEWEST
 
 router = APIRouter(tags=["payments"])
 
@@ -61,7 +62,7 @@ async def list_payments(request: Request, query: Annotated[PaymentsQuery, Query(
             carrier=query.carrier,
             created_from=query.created_from,
             created_to=query.created_to,
-            before=cursor.keys[0] if cursor else queries.NEWEST,
+            before=cursor.keys[0] if cursor else NEWEST,
             limit=query.limit,
         )
     next_cursor = codec.write(page.next) if page.next else None

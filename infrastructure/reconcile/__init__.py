@@ -29,6 +29,7 @@ MAX_NAMED: Final = 200
 """Differences named; those beyond are counted."""
 
 PROJECTIONS: Final = ("accounts", "balances", "statements", "payments")
+"""Each has its comparison in read_models.py; a test holds them to the registry."""
 CATCH_UP_S: Final = 10.0
 """How long a projection that is a moment behind is waited for."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from domain.times import time_text
-from projections.reading import Page, View
+from projections.reading import NEWEST, Page, View
 
 # The state, by the row of the payment (p) and of what changes of it (the alias in braces).
 _STATE = """
@@ -90,8 +90,6 @@ _FILTERS: Final = {
 
 _RECORDED = "AND p.state = %(state)s"
 _STILL_HELD = f"{_RECORDED} AND p.expires_at > %(now)s"
-
-NEWEST: Final = 2**63 - 1
 
 
 async def payment(view: View, id: UUID, *, now: datetime) -> dict[str, Any] | None:

@@ -7,11 +7,11 @@ past its deadline then is shown as expired, whether that has been recorded or no
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from domain.times import time_text
-from projections.reading import Page, View
+from projections.reading import NEWEST, Page, View
 
 # The state, by the row of what changes of it (the alias in braces).
 _STATE = """
@@ -55,8 +55,6 @@ _OF_ACCOUNT = "AND r.credit_account = %(account)s"
 
 _RECORDED = "AND r.state = %(state)s"
 _STILL_OPEN = "AND r.state = 'open' AND r.expires_at > %(now)s"
-
-NEWEST: Final = 2**63 - 1
 
 
 async def request(view: View, id: UUID, *, now: datetime) -> dict[str, Any] | None:
