@@ -29,7 +29,7 @@ class Secrets(NamedTuple):
         return (self.current,) if self.previous is None else (self.current, self.previous)
 
     def hashes(self) -> KeyHashes:
-        return key_hashes(*self)
+        return lambda api_key: tuple(key_hash(secret, api_key) for secret in self.live)
 
     def derived(self, purpose: str) -> tuple[bytes, ...]:
         """Keys of 32 bytes for that purpose alone: of the secret, then of the one before."""
@@ -45,16 +45,12 @@ def key_hash(secret: str, api_key: str) -> bytes:
     return _keyed(secret, api_key.encode())
 
 
-def key_hashes(current: str, previous: str | None) -> KeyHashes:
-    live = Secrets(current, previous).live
-    return lambda api_key: tuple(key_hash(secret, api_key) for secret in live)
-
-
-def accept_secret(conn: Connection[Any], current: str, previous: str | None) -> None:
+def accept_secret(conn: Connection[Any], secrets: Secrets) -> None:
     """Checks the secret against the store's, which takes the first one it is given.
 
     At most two are live: the one in use and the one before. Raises SecretMismatch.
     """
+    current, previous = secrets
     check, check_before = _check(current), None if previous is None else _check(previous)
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute("SELECT secret_checks FROM tally.ledger FOR UPDATE").fetchone()

@@ -130,7 +130,7 @@ def _checked(check: str, run: Callable[[], None], found: str = "as it should be"
 def _accept_secret(settings: Settings, conn: Connection[Any]) -> None:
     """As a start would, but a look changes nothing."""
     with conn.transaction(force_rollback=True):
-        accept_secret(conn, *secrets_of(settings))
+        accept_secret(conn, secrets_of(settings))
 
 
 def _clock(conn: Connection[Any]) -> Finding:

@@ -64,7 +64,7 @@ def check(dsn: str, settings: Settings, secrets: Secrets) -> None:
     with connect(dsn) as conn:
         check_store(conn, ledger=settings.ledger)
         check_clock(conn, clock())
-        accept_secret(conn, *secrets)
+        accept_secret(conn, secrets)
 
 
 def migrated(settings: Settings, owner_dsn: str) -> list[str]:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from infrastructure.keys import KeyRefused, create_key, list_keys, revoke_key
-from infrastructure.secret import SecretMismatch, accept_secret, key_hash, key_hashes
+from infrastructure.secret import SecretMismatch, Secrets, accept_secret, key_hash
 from tests.fixtures.fix_postgres import Store
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -103,36 +103,36 @@ def _live(conn: psycopg.Connection) -> int:
 
 
 def test_a_store_takes_the_first_secret_it_is_given(conn: psycopg.Connection) -> None:
-    accept_secret(conn, OLD, None)
-    accept_secret(conn, OLD, None)
+    accept_secret(conn, Secrets(OLD, None))
+    accept_secret(conn, Secrets(OLD, None))
     assert _live(conn) == 1
 
 
 def test_another_secret_is_refused_and_not_shown(conn: psycopg.Connection) -> None:
-    accept_secret(conn, OLD, None)
+    accept_secret(conn, Secrets(OLD, None))
     for previous in (None, NEWER):
         with pytest.raises(SecretMismatch, match="TALLY_SECRET_PREVIOUS") as refused:
-            accept_secret(conn, NEW, previous)
+            accept_secret(conn, Secrets(NEW, previous))
         assert NEW not in str(refused.value)
 
 
 def test_while_it_is_changed_both_secrets_are_live(conn: psycopg.Connection) -> None:
-    accept_secret(conn, OLD, None)
-    accept_secret(conn, NEW, OLD)
-    accept_secret(conn, OLD, None)
-    accept_secret(conn, NEW, None)
+    accept_secret(conn, Secrets(OLD, None))
+    accept_secret(conn, Secrets(NEW, OLD))
+    accept_secret(conn, Secrets(OLD, None))
+    accept_secret(conn, Secrets(NEW, None))
     assert _live(conn) == 2
 
 
 def test_at_most_two_secrets_are_live(conn: psycopg.Connection) -> None:
-    accept_secret(conn, OLD, None)
-    accept_secret(conn, NEW, OLD)
-    accept_secret(conn, NEWER, NEW)
+    accept_secret(conn, Secrets(OLD, None))
+    accept_secret(conn, Secrets(NEW, OLD))
+    accept_secret(conn, Secrets(NEWER, NEW))
     assert _live(conn) == 2
     with pytest.raises(SecretMismatch):
-        accept_secret(conn, OLD, None)
+        accept_secret(conn, Secrets(OLD, None))
 
 
 def test_a_key_is_looked_for_under_both_secrets() -> None:
-    assert key_hashes(NEW, None)("tk_x") == (key_hash(NEW, "tk_x"),)
-    assert key_hashes(NEW, OLD)("tk_x") == (key_hash(NEW, "tk_x"), key_hash(OLD, "tk_x"))
+    assert Secrets(NEW, None).hashes()("tk_x") == (key_hash(NEW, "tk_x"),)
+    assert Secrets(NEW, OLD).hashes()("tk_x") == (key_hash(NEW, "tk_x"), key_hash(OLD, "tk_x"))
