@@ -37,7 +37,10 @@ class CursorCodec:
         self._list = hashlib.sha256(meaning).hexdigest()[:16]
         self._kinds = kinds
 
-    def write(self, keys: Sequence[Any], position: int | None = None) -> str:
+    def write(self, keys: Sequence[Any] | None, position: int | None = None) -> str | None:
+        """None where the list ends: there are no keys to go on after."""
+        if keys is None:
+            return None
         told = [key.isoformat() if isinstance(key, date) else key for key in keys]
         text = json.dumps([self._list, position, *told], separators=(",", ":"))
         return urlsafe_b64encode(text.encode()).decode().rstrip("=")

@@ -47,8 +47,7 @@ async def list_accounts(request: Request, query: Annotated[AccountsQuery, Query(
             after=cursor.keys[0] if cursor else "",
             limit=query.limit,
         )
-    next_cursor = codec.write(page.next) if page.next else None
-    return listed(page.items, next_cursor, view.position)
+    return listed(page.items, codec.write(page.next), view.position)
 
 
 @router.get(

@@ -59,5 +59,4 @@ async def list_holds(
             limit=query.limit,
         ),
     )
-    next_cursor = codec.write(page.next) if page.next else None
-    return listed(page.items, next_cursor, position)
+    return listed(page.items, codec.write(page.next), position)

@@ -55,8 +55,8 @@ async def list_payment_requests(
             before=cursor.keys[0] if cursor else NEWEST,
             limit=query.limit,
         )
-    next_cursor = codec.write(page.next) if page.next else None
-    return listed([shown(each, parts) for each in page.items], next_cursor, view.position)
+    items = [shown(each, parts) for each in page.items]
+    return listed(items, codec.write(page.next), view.position)
 
 
 @router.get(

@@ -65,8 +65,7 @@ async def list_payments(request: Request, query: Annotated[PaymentsQuery, Query(
             before=cursor.keys[0] if cursor else NEWEST,
             limit=query.limit,
         )
-    next_cursor = codec.write(page.next) if page.next else None
-    return listed(page.items, next_cursor, view.position)
+    return listed(page.items, codec.write(page.next), view.position)
 
 
 @router.get(
@@ -135,9 +134,10 @@ async def get_timeline(
         if one.position <= position
     ]
     items = found[: query.limit]
-    last = (items[-1].position, items[-1].event.originator_version) if items else None
-    next_cursor = codec.write(last) if last and len(found) > query.limit else None
-    return listed([_moment(one) for one in items], next_cursor, position)
+    last = None
+    if len(found) > query.limit:
+        last = (items[-1].position, items[-1].event.originator_version)
+    return listed([_moment(one) for one in items], codec.write(last), position)
 
 
 def _moment(recorded: Recorded) -> dict[str, Any]:

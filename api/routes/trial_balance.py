@@ -72,5 +72,4 @@ async def list_trial_balance(
         page = await queries.trial_balance_accounts(
             view, after=cursor.keys[0] if cursor else "", limit=query.limit, at=at
         )
-    next_cursor = codec.write(page.next, at) if page.next else None
-    return listed(page.items, next_cursor, at)
+    return listed(page.items, codec.write(page.next, at), at)

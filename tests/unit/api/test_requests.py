@@ -87,6 +87,7 @@ def test_a_member_twice_is_found_at_any_depth(text: bytes, path: strict_json.Pat
 def test_a_cursor_is_read_by_its_own_list_alone() -> None:
     codec = CursorCodec("/v1/accounts", {"prefix": "a", "status": None}, (str,))
     assert codec.read(codec.write(["a1"], 7)) == (["a1"], 7)
+    assert codec.write(None, 7) is None
     others = (
         CursorCodec("/v1/accounts", {"prefix": "b"}, (str,)),
         CursorCodec("/v1/balances", {"prefix": "a"}, (str,)),
