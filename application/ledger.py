@@ -68,7 +68,7 @@ NEAR = 20
 Key = TypeVar("Key", bound=Hashable)
 
 
-class OrderedEventStore(EventStore[UUID]):
+class EventStoreWithoutRecordings(EventStore[UUID]):
     """The library's, but for the Recording objects nobody reads (a fifth of a batch's time)."""
 
     def put(
@@ -115,7 +115,7 @@ class Ledger(Application[UUID]):
         return self._factory
 
     def construct_event_store(self) -> EventStore[UUID]:
-        return OrderedEventStore(self.mapper, self.recorder)
+        return EventStoreWithoutRecordings(self.mapper, self.recorder)
 
     # Deciding -------------------------------------------------------------------------
 
@@ -157,8 +157,8 @@ class Ledger(Application[UUID]):
                 self._snapshots.consider(account.id, account.version)
             for subject in batch.subjects.values():
                 self._keep(subject)
-        known = self._read_known(batch.decisions)
-        return [self._answer(decision, known) for decision in batch.decisions]
+        read = self._read_known(batch.decisions)
+        return [self._answer(decision, read) for decision in batch.decisions]
 
     def _begin(
         self, commands: Sequence[Command], in_doubt: Collection[UUID], *, presume: bool
@@ -268,15 +268,15 @@ class Ledger(Application[UUID]):
 
     # Answering ------------------------------------------------------------------------
 
-    def _answer(self, decision: Decision, known: Mapping[int, Recorded]) -> Answer | Exception:
+    def _answer(self, decision: Decision, read: Mapping[int, Recorded]) -> Answer | Exception:
         match decision:
             case Decided(first, events, about, replayed):
                 record = [Recorded(first + n, event) for n, event in enumerate(events)]
                 return answer(record, about, replayed=replayed)
             case Known(first, replayed):
-                return answer(*self._known(first, known), replayed=replayed)
+                return answer(*self._record_of(first, read), replayed=replayed)
             case Together(decisions):
-                lines = [self._answer(each, known) for each in decisions]
+                lines = [self._answer(each, read) for each in decisions]
                 last = max((line.position for line in lines if isinstance(line, Answer)), default=0)
                 return Answer({}, None, last, replayed=False, lines=lines)
             case _:
@@ -294,14 +294,14 @@ class Ledger(Application[UUID]):
             read |= {one.position: one for one in self._read(first, last)}
         return read
 
-    def _known(
-        self, first: Recorded, known: Mapping[int, Recorded]
+    def _record_of(
+        self, first: Recorded, read: Mapping[int, Recorded]
     ) -> tuple[list[Recorded], Subject | None]:
         """All events of a command decided before, and what it is answered with as it was then."""
         position, event = first
         if not isinstance(event, CommandDecided):
             after, last = _following(first)
-            record = [first, *(known[place] for place in range(after, last + 1))]
+            record = [first, *(read[place] for place in range(after, last + 1))]
             return record, cast(Subject, event.mutate(None))
         stream = event.payment or event.payment_request or event.pay_code or event.device
         if stream is None or event.refusal:
