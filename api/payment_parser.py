@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.codes import Asked
-from api.models import ACCOUNT_ID, MAX_HOLD_S, MAX_METADATA, MAX_POSTINGS
+from api.models import ACCOUNT_ID, MAX_HOLD_S, MAX_METADATA, MAX_POSTINGS, Carrier
 from domain.currencies import MINOR_UNIT_EXPONENTS
 from domain.events import Posting
 from domain.money import MAX_AMOUNT_MINOR
@@ -32,7 +32,7 @@ class _Payment(Struct, forbid_unknown_fields=True):
     postings: Annotated[list[_Posting], Meta(min_length=1, max_length=MAX_POSTINGS)]
     mode: Literal["settle", "hold"] | UnsetType = UNSET
     hold_timeout_s: Annotated[int, Meta(ge=1, le=MAX_HOLD_S)] | UnsetType = UNSET
-    carrier: Literal["api", "qr", "barcode", "nfc", "sonic", "link"] | UnsetType = UNSET
+    carrier: Carrier | UnsetType = UNSET
     reference: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
     metadata: (
         Annotated[

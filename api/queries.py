@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from api.models import ACCOUNT_ID, NO_NUL, Currency, Date, Time, text
+from api.models import ACCOUNT_ID, Carrier, Currency, Date, Reference, Time
 from domain.payment_request import RequestState
 from domain.registry import EVENTS
 from domain.transitions import State
@@ -130,11 +130,9 @@ class ReportQuery(Read):
 
 class PaymentsQuery(Page):
     account: Account | None = None
-    reference: (
-        Annotated[str, AfterValidator(text), Field(max_length=64, json_schema_extra=NO_NUL)] | None
-    ) = None
+    reference: Reference | None = None
     state: State | None = Field(None, description="As of now, whatever has been recorded")
-    carrier: Literal["api", "qr", "barcode", "nfc", "sonic", "link"] | None = None
+    carrier: Carrier | None = None
     created_from: Time | None = None
     created_to: Time | None = Field(None, description="Exclusive")
 
