@@ -81,7 +81,7 @@ class Account(LedgerAggregate):
     meters: tuple[Meter, ...]
     """The velocity limits, each with what counts towards it."""
 
-    STATE_VERSION = 2
+    STATE_VERSION = 3
     """Raised with any change of what `evolve` makes: snapshots of another version are ignored."""
 
     # Decide ---------------------------------------------------------------------------

@@ -6,22 +6,36 @@ events are applied, by their recorded times alone: cache, snapshot and replay ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
-from itertools import groupby
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple, assert_never
 from uuid import UUID
 
 from domain.events import AccountDebited, AccountHeld, AccountReleased
+from domain.leaving import Entry, Leaving, staying, time_of_room, total, with_entry
 from domain.times import time_text
 
 Window = Literal["hour", "day", "month"]
 
-MAX_ENTRIES: Final = 10_000
-"""With more in a window, those of a second are merged into one, as of its last: it leaves the
-window a little later than they would have, so a payment may be refused that would have fitted."""
+MAX_EXACT: Final = 10_000
+"""Where a window has more payments, what is debited leaves it with all else of its grain, at the
+end of that: a little later than alone, so a payment may be refused that would have fitted. A window
+has some thousand grains: so many entries more, and those of open holds, are all that is kept."""
+
+_GRAIN: Final[dict[Window, timedelta]] = {
+    "hour": timedelta(seconds=1),
+    "day": timedelta(seconds=30),
+    "month": timedelta(days=1),  # all that counts leaves at the end of one
+}
 
 _ROLLING: Final = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_deadline = attrgetter("expires_at")
+_key = attrgetter("expires_at", "payment")
 
 
 class Limit(NamedTuple):
@@ -37,32 +51,33 @@ class Limit(NamedTuple):
     """Minor units."""
 
 
-class Entry(NamedTuple):
-    """What a payment counts for, on one account."""
+class Held(NamedTuple):
+    """A payment's hold that counts; the order of the members is that of a meter's holds."""
 
-    at: datetime
-    payment: UUID | None
-    """None: several, merged."""
+    expires_at: datetime
+    payment: UUID
+    window_ends: datetime
+    """When what is captured of it leaves the window."""
     payments: int
-    amount: int
-    """Debited, in minor units."""
-    left: int = 0
-    """Still held."""
-    expires_at: datetime | None = None
-    """From when on `left` counts no more, nor does the payment where nothing was debited."""
+    """1 until something is captured: from then on that counts for the payment."""
+    left: int
+    """Still held, in minor units."""
 
-    def at_time(self, now: datetime) -> Entry:
-        """As it counts then: what was held until its deadline is given back."""
-        if self.expires_at is None or self.expires_at > now:
-            return self
-        return Entry(self.at, self.payment, self.payments if self.amount else 0, self.amount)
+    @property
+    def leaves_at(self) -> datetime:
+        """When what is left is given back, or no longer matters."""
+        return min(self.expires_at, self.window_ends)
 
 
 class Meter(NamedTuple):
-    """A limit with what counts towards it, in order of time."""
+    """A limit with what counts towards it."""
 
     limit: Limit
-    entries: tuple[Entry, ...] = ()
+    leaving: Leaving = ()
+    holds: tuple[Held, ...] = ()
+    """Those of `leaving` that are open, in order of their deadlines."""
+    last: UUID | None = None
+    """The payment debited last: its other postings make it no second payment."""
 
     def counts(self, carrier: str) -> bool:
         return self.limit.carrier in (None, carrier)
@@ -71,10 +86,10 @@ class Meter(NamedTuple):
         """With what the event, on the debit side, does to what counts."""
         at, payment, amount = event.timestamp, event.payment, event.amount_minor
         match event:
-            case AccountDebited(from_hold=True):
-                return self.captured(at, payment, amount)
+            case AccountDebited(hold_expires_at=datetime() as expires_at):
+                return self.captured(at, payment, amount, expires_at)
             case AccountReleased():
-                return self.released(at, payment, amount)
+                return self.released(at, payment, amount, event.expires_at)
             case _ if not self.counts(event.carrier):
                 return self
             case AccountDebited():
@@ -85,96 +100,98 @@ class Meter(NamedTuple):
                 assert_never(event)
 
     def debited(self, at: datetime, payment: UUID, amount: int) -> Meter:
-        return self._changed(at, payment, amount=amount)
+        payments = 0 if payment == self.last else 1
+        meter = Meter(self.limit, self.leaving, self.holds, payment)._pruned(at)
+        return meter._with_debit(at, self._window_ends(at), payments, amount)
 
     def held(self, at: datetime, payment: UUID, amount: int, expires_at: datetime) -> Meter:
-        return self._changed(at, payment, left=amount, expires_at=expires_at)
+        meter = self._pruned(at)
+        new = Held(expires_at, payment, self._window_ends(at), 0, 0)
+        held = meter._hold(expires_at, payment) or new
+        return meter._with_hold(at, held, 1, held.left + amount)
 
-    def captured(self, at: datetime, payment: UUID, amount: int) -> Meter:
+    def captured(self, at: datetime, payment: UUID, amount: int, expires_at: datetime) -> Meter:
         """Counted when it was held: only what becomes of it changes."""
-        return self._changed(at, payment, amount=amount, left=-amount, new=False)
+        meter = self._pruned(at)
+        held = meter._hold(expires_at, payment)
+        if held is None:  # from before the limit, or by another carrier
+            return meter
+        meter = meter._with_hold(at, held, 0, held.left - amount)
+        return meter._with_debit(at, held.window_ends, held.payments, amount)
 
-    def released(self, at: datetime, payment: UUID, amount: int) -> Meter:
-        return self._changed(at, payment, left=-amount, new=False)
+    def released(self, at: datetime, payment: UUID, amount: int, expires_at: datetime) -> Meter:
+        meter = self._pruned(at)
+        held = meter._hold(expires_at, payment)
+        if held is None:
+            return meter
+        left = held.left - amount
+        return meter._with_hold(at, held, held.payments if left else 0, left)
 
     def fits(self, now: datetime, amount: int) -> bool:
         """Whether one more payment of the amount does."""
-        inside = [*self._inside(now)]
-        return self._fits(
-            sum(entry.payments for entry in inside),
-            sum(entry.amount + entry.left for entry in inside),
-            amount,
-        )
+        return self._fits(*total(staying(self.leaving, now)), amount)
 
     def frees_at(self, now: datetime, amount: int) -> datetime | None:
         """When a payment of the amount would fit, were nothing else to come; None: never."""
         if not self._fits(0, 0, amount):
             return None
-        inside = [*self._inside(now)]
-        count = sum(entry.payments for entry in inside)
-        total = sum(entry.amount + entry.left for entry in inside)
-        leaving = iter(sorted(self._leaving(inside)))
-        at = now
-        while not self._fits(count, total, amount):
-            at, less_count, less_amount = next(leaving)
-            count -= less_count
-            total -= less_amount
-        return at
-
-    def _fits(self, count: int, total: int, amount: int) -> bool:
-        limit = self.limit
-        return (limit.max_count is None or count + 1 <= limit.max_count) and (
-            limit.max_amount is None or total + amount <= limit.max_amount
+        if self.fits(now, amount):
+            return now
+        return time_of_room(
+            staying(self.leaving, now),
+            lambda payments, counted: self._fits(payments, counted, amount),
         )
 
-    def _inside(self, now: datetime) -> Iterator[Entry]:
-        """What counts at that time, as it counts then."""
-        return (entry.at_time(now) for entry in self.entries if self._leaves_at(entry.at) > now)
+    def _fits(self, payments: int, counted: int, amount: int) -> bool:
+        limit = self.limit
+        return (limit.max_count is None or payments + 1 <= limit.max_count) and (
+            limit.max_amount is None or counted + amount <= limit.max_amount
+        )
 
-    def _leaves_at(self, at: datetime) -> datetime:
+    def _window_ends(self, at: datetime) -> datetime:
+        """When what is recorded then has left the window."""
         if self.limit.window == "month":
             first = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
             return (first + timedelta(days=31)).replace(day=1)
         return at + _ROLLING[self.limit.window]
 
-    def _leaving(self, inside: Iterable[Entry]) -> Iterator[tuple[datetime, int, int]]:
-        """When, how many and how much."""
-        for entry in inside:
-            leaves_at = self._leaves_at(entry.at)
-            if entry.expires_at is not None and entry.expires_at < leaves_at:
-                yield entry.expires_at, 0 if entry.amount else entry.payments, entry.left
-                yield leaves_at, entry.payments if entry.amount else 0, entry.amount
-            else:
-                yield leaves_at, entry.payments, entry.amount + entry.left
+    def _pruned(self, now: datetime) -> Meter:
+        """With what counts then."""
+        past = bisect_right(self.holds, now, key=_deadline)
+        return Meter(self.limit, staying(self.leaving, now), self.holds[past:], self.last)
 
-    def _changed(
-        self,
-        at: datetime,
-        payment: UUID,
-        *,
-        amount: int = 0,
-        left: int = 0,
-        expires_at: datetime | None = None,
-        new: bool = True,
-    ) -> Meter:
-        kept = [*self._inside(at)]
-        place = next((n for n in reversed(range(len(kept))) if kept[n].payment == payment), None)
-        if place is not None:
-            entry = kept[place]
-            entry = entry._replace(amount=entry.amount + amount, left=max(entry.left + left, 0))
-            kept[place] = entry if entry.left else entry._replace(expires_at=None)
-        elif new:
-            kept.append(Entry(at, payment, 1, amount, left, expires_at))
-        kept = [entry for entry in kept if entry.amount or entry.left]
-        if len(kept) > MAX_ENTRIES:
-            kept = [*_merged(kept, payment)]
-        return Meter(self.limit, tuple(kept))
+    def _with_debit(self, now: datetime, leaves_at: datetime, payments: int, amount: int) -> Meter:
+        if total(self.leaving)[0] + payments > MAX_EXACT:
+            leaves_at += (_EPOCH - leaves_at) % _GRAIN[self.limit.window]
+        return self._with_entry(now, Entry(leaves_at, payments, amount))
+
+    def _hold(self, expires_at: datetime, payment: UUID) -> Held | None:
+        start, end = self._place(expires_at, payment)
+        return self.holds[start] if start < end else None
+
+    def _with_hold(self, now: datetime, held: Held, payments: int, left: int) -> Meter:
+        """With that much of the hold: one that is new is added, one with nothing left goes."""
+        start, end = self._place(held.expires_at, held.payment)
+        some = (held._replace(payments=payments, left=left),) if left else ()
+        holds = (*self.holds[:start], *some, *self.holds[end:])
+        more = Entry(held.leaves_at, payments - held.payments, left - held.left)
+        return Meter(self.limit, self.leaving, holds, self.last)._with_entry(now, more)
+
+    def _with_entry(self, now: datetime, entry: Entry) -> Meter:
+        if entry.at <= now:
+            return self
+        return Meter(self.limit, with_entry(self.leaving, entry), self.holds, self.last)
+
+    def _place(self, expires_at: datetime, payment: UUID) -> tuple[int, int]:
+        """From where to where the payment's hold is, which may be nowhere."""
+        key = (expires_at, payment)
+        return bisect_left(self.holds, key, key=_key), bisect_right(self.holds, key, key=_key)
 
 
 def set_limits(meters: Iterable[Meter], limits: Iterable[Limit]) -> tuple[Meter, ...]:
     """With these limits; what has counted towards one that stays still does."""
-    before = {meter.limit[:2]: meter.entries for meter in meters}
-    return tuple(Meter(limit, before.get(limit[:2], ())) for limit in limits)
+    before = {meter.limit[:2]: meter for meter in meters}
+    return tuple(before.get(limit[:2], Meter(limit))._replace(limit=limit) for limit in limits)
 
 
 def limit_of(told: dict[str, Any]) -> Limit:
@@ -193,18 +210,3 @@ def exceeded(
                 "frees_at": frees_at and time_text(frees_at),
             }
     return None
-
-
-def _merged(entries: Iterable[Entry], payment: UUID) -> Iterator[Entry]:
-    """One a second, but for what is still held and for the payment that is being counted."""
-    for _, of_second in groupby(entries, lambda entry: entry.at.replace(microsecond=0)):
-        together: list[Entry] = []
-        apart: list[Entry] = []
-        for entry in of_second:
-            own = entry.left or entry.payment == payment
-            (apart if own else together).append(entry)
-        if together:
-            payments = sum(entry.payments for entry in together)
-            amount = sum(entry.amount for entry in together)
-            apart.append(Entry(together[-1].at, None, payments, amount))
-        yield from sorted(apart, key=lambda entry: entry.at)

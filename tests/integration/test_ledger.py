@@ -22,6 +22,7 @@ from application.ledger import Ledger
 from application.snapshots import stored_state
 from domain.account import Account
 from domain.ids import account_stream
+from domain.leaving import total
 from domain.refusals import NotFound, NothingDue
 from tests.fixtures.fix_ledger import a_ledger, a_writer, command, commit, payment
 from tests.fixtures.fix_postgres import Store
@@ -201,7 +202,7 @@ def test_snapshots_with_holds_and_limits_are_what_a_replay_gives(
         )
     alice = account(ledger, "alice")
     assert [hold.left for hold in alice.holds] == [15]
-    assert [len(meter.entries) for meter in alice.meters] == [2, 2]
+    assert [total(meter.leaving) for meter in alice.meters] == [(2, 25), (2, 25)]
     with a_ledger(fresh_store, clock=clock) as restarted:
         # Of 9 payments 2 count, and of 500 there are 25; of 70 by qr, 25.
         assert answer(restarted, payment("q1", ("alice", "bob", 46), carrier="qr")).refusal

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from domain import limits
-from domain.limits import Entry, Limit, Meter, exceeded, set_limits
+from domain.leaving import total
+from domain.limits import Limit, exceeded, set_limits
 from domain.times import time_text
 from tests.fixtures.fix_events import START, History
 
@@ -122,7 +122,7 @@ def test_a_payment_counts_once_an_account_with_all_that_it_debits() -> None:
     assert refusal(town, both)["code"] == "limit_exceeded"
     assert refusal(town, town.pay(("alice", "bob", 6), ("alice", "cash", 4))) is None
     (meter,) = town.accounts["alice"].meters
-    assert [entry[2:4] for entry in meter.entries] == [(1, 10)]
+    assert total(meter.leaving) == (1, 10)
 
 
 def test_the_posting_named_is_the_first_of_the_account_whose_limit_it_is() -> None:
@@ -219,72 +219,6 @@ def test_a_limit_that_is_set_as_it_was_changes_nothing() -> None:
     since = town.end
     town.change("alice", limits=[limit(max_count=1)])
     assert town.end == since + 1  # the record of the command alone
-
-
-# Meters -----------------------------------------------------------------------------------
-
-HOURLY = Limit("hour", None, 10**6, 10**9)
-
-
-def payment(number: int) -> UUID:
-    return UUID(int=number)
-
-
-def test_above_its_bound_the_entries_of_a_second_are_merged_as_of_its_last(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 4)
-    meter = Meter(HOURLY)
-    for number in range(5):
-        meter = meter.debited(START + number * timedelta(seconds=0.4), payment(number), 10)
-    # 0, 0.4 and 0.8 s are one; of 1.2 and 1.6 s, the latter is being counted.
-    assert meter.entries == (
-        Entry(START + timedelta(seconds=0.8), None, 3, 30),
-        Entry(START + timedelta(seconds=1.2), None, 1, 10),
-        Entry(START + timedelta(seconds=1.6), payment(4), 1, 10),
-    )
-    # Merged again and again, they are as of the last of them.
-    for number in range(5, 9):
-        meter = meter.debited(START + timedelta(seconds=1.6), payment(number), 10)
-    assert meter.entries[1:] == (
-        Entry(START + timedelta(seconds=1.6), payment(8), 1, 10),
-        Entry(START + timedelta(seconds=1.6), None, 5, 50),
-    )
-    # It errs towards refusal: the first would have left its window by now.
-    nearly = START + HOUR + timedelta(seconds=0.7)
-    assert not meter._replace(limit=Limit("hour", None, 8, None)).fits(nearly, 1)
-    later = START + HOUR + timedelta(seconds=0.8)
-    assert meter._replace(limit=Limit("hour", None, 7, None)).fits(later, 1)
-
-
-def test_entries_of_open_holds_are_never_merged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 4)
-    meter = Meter(HOURLY)
-    for number in range(4):
-        meter = meter.held(START, payment(number), 10, START + DAY)
-    for number in range(4, 8):
-        meter = meter.debited(START, payment(number), 1)
-    assert [entry.left for entry in meter.entries if entry.left] == [10] * 4
-    assert sum(entry.payments for entry in meter.entries) == 8
-    for number in range(4):
-        meter = meter.released(START, payment(number), 10)
-    assert sum(entry.payments for entry in meter.entries) == 4
-    assert sum(entry.amount + entry.left for entry in meter.entries) == 4
-
-
-def test_a_payment_of_several_postings_counts_once_while_others_are_merged(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 2)
-    meter = Meter(HOURLY)
-    for number in (1, 2, 3, 3):
-        meter = meter.debited(START, payment(number), 10)
-    assert [entry[1:4] for entry in meter.entries] == [(payment(3), 1, 20), (None, 2, 20)]
-
-
-def test_what_has_left_the_window_is_forgotten() -> None:
-    meter = Meter(HOURLY).debited(START, payment(1), 10).debited(START + HOUR, payment(2), 10)
-    assert [entry.payment for entry in meter.entries] == [payment(2)]
 
 
 def test_the_first_limit_that_is_exceeded_is_told() -> None:
