@@ -12,9 +12,11 @@ import asyncio
 import logging
 import resource
 import time
+from collections.abc import Sized
 from typing import Any, Final
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.problems import Problem
@@ -27,6 +29,10 @@ IDLE_S: Final = 75
 one to close them."""
 GOES_ON_S: Final = 30
 """In which a head has to come whole, and each further piece of a body."""
+READS_WITHIN_S: Final = 120
+"""In which a client has to make room for more of an answer, or the last of it."""
+MAX_AHEAD: Final = 1_000
+"""Requests that a client may send before it has the answer to the first of them."""
 MAX_CONNECTIONS: Final = 50_000
 _OTHER_FILES: Final = 100
 """Kept for what is no client's connection."""
@@ -55,16 +61,35 @@ class Room:
             _log.warning("%d connections are open: others are shut out", self.connections)
 
 
+class _Flow(FlowControl):
+    """Reads no more while requests wait for those before them: uvicorn's goes on with each answer,
+    by as many requests as a read brings."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class HttpProtocol(HttpToolsProtocol):
     """The app's state has the process's `room`. What comes whole goes to `begin`, `more` and
     `complete`."""
 
     app: Any
     cycle: Any
+    """The last request; those before it that are not answered yet are `_running` and in the
+    pipeline."""
+    _running: Any = None
     _loop: asyncio.AbstractEventLoop
     _due: float | None
     """By the loop's clock: until then the client has to go on; None while it is our turn."""
+    _unread_since: float | None = None
+    """Since when the client leaves unread what we have for it, or the end of the line."""
     _in_head: bool = True
+    _in_body: bool = False
     _pending: int = 0
     """Bytes that made nothing whole yet."""
     _over: bool = False
@@ -72,12 +97,27 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
+        self.flow = _Flow(self.transport, self.pipeline)
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time() + IDLE_S
         room: Room = self.app.state.room
         if len(self.connections) > room.connections:
             room.warn()
             self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)  # which tells the last request alone
+        if self._running and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def pause_writing(self) -> None:
+        self._unread_since = self._loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._unread_since = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._over:
@@ -87,21 +127,32 @@ class HttpProtocol(HttpToolsProtocol):
             self._due = self._loop.time() + GOES_ON_S
         self._pending += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._begin_anew_without_upgrade(data[upgrade.args[0] :])
+            self._feed(data)
         except httptools.HttpParserError:
             self.send_400_response("This can't be read as HTTP; nothing was done.")
         else:
             if self._pending > max(MAX_HEAD, len(data)):
                 self.send_400_response(f"Send at most {MAX_HEAD} bytes of headers.")
 
-    def _begin_anew_without_upgrade(self, rest: bytes) -> None:
-        """The parser takes what follows the offer for another protocol: it is the body."""
+    def _feed(self, data: bytes) -> None:
+        """After an offer to upgrade the parser takes what follows for another protocol: it is the
+        body. So it begins anew there, with the head as if there had been none."""
+        rest = memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+                head = self._head_without_upgrade()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            self.parser.feed_data(head)
+
+    def _head_without_upgrade(self) -> bytes:
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self.send_400_response("This is no proxy.")
-            return
+            raise httptools.HttpParserError("we are no proxy")
         version = self.parser.get_http_version().encode()
         head = [b"%b %b HTTP/%b" % (method, self.url, version)]
         for name, value in self.headers:
@@ -110,11 +161,11 @@ class HttpProtocol(HttpToolsProtocol):
                 head += [b"%b: %b" % (name, one) for one in tokens if one.lower() != b"upgrade"]
             elif name != b"upgrade":
                 head.append(b"%b: %b" % (name, value))
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-        self.data_received(b"\r\n".join(head) + b"\r\n\r\n" + rest)
+        return b"\r\n".join(head) + b"\r\n\r\n"
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MAX_AHEAD:
+            raise ValueError("too far ahead")  # as what can't be read
         self._in_head, self._pending = True, 0
         self._due = self._loop.time() + GOES_ON_S
         super().on_message_begin()
@@ -126,7 +177,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return  # it comes again
-        self._in_head, self._pending = False, 0
+        self._in_head, self._in_body, self._pending = False, True, 0
         self._due = self._loop.time() + GOES_ON_S
         self.begin()
 
@@ -138,7 +189,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        self._pending, self._due = 0, None
+        self._in_body, self._pending, self._due = False, 0, None
         self.complete()
 
     def begin(self) -> None:
@@ -152,25 +203,34 @@ class HttpProtocol(HttpToolsProtocol):
     def complete(self) -> None:
         super().on_message_complete()
 
+    def run(self, cycle: Any) -> None:
+        """Its answer is the next one."""
+        self._running = cycle
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self.run(cycle)
+        super()._start_asgi_task(cycle, app)
+
     def send_400_response(self, msg: str) -> None:
         """A problem document. Where requests are under way they are answered instead, and the line
         is closed: their client would take this for the answer to a command that is decided."""
         self._over = True
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete or self._lacks_body():
-            if self.pipeline:
-                self.transport.close()
-                return
+        if self._lacks_body() and self.pipeline:
+            self.pipeline.popleft()
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._running
+        if self.cycle and not self.cycle.response_complete and not self._lacks_body():
+            self.cycle.keep_alive = False
+        elif self.cycle and self.cycle.response_complete and self._in_body:
+            self.transport.close()  # of a request that has its answer
+        else:
             made = request_id(None)
             response = Problem("invalid_request", msg).response(made)
             headers = {**dict(response.raw_headers), b"x-request-id": made.encode()}
             self.write(response.status_code, headers, bytes(response.body), keep_alive=False)
-        else:
-            cycle.keep_alive = False
 
     def _lacks_body(self) -> bool:
         """Whether the last request is one that has yet to come whole, and to be answered."""
-        return bool(self.cycle.more_body and not self.cycle.response_started)
+        return bool(self.cycle and self.cycle.more_body and not self.cycle.response_started)
 
     def write(
         self, status: int, headers: dict[bytes, bytes], body: bytes, *, keep_alive: bool
@@ -189,8 +249,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def close_if_overdue(self, now: float) -> None:
         """Of a client that doesn't go on, where it is its turn and not ours."""
-        if self._due is None or now < self._due or self.flow.read_paused:
+        if self._unread_since is None and self.transport.is_closing():
+            self._unread_since = now
+        if self._unread_since is not None and now - self._unread_since > READS_WITHIN_S:
+            self.transport.abort()
             return
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete or self._lacks_body():
+        overdue = self._due is not None and now > self._due and not self.flow.read_paused
+        ours = self.cycle and not self.cycle.response_complete and not self._lacks_body()
+        if overdue and not ours:
             self.transport.close()

@@ -181,6 +181,7 @@ class PaymentProtocol(HttpProtocol):
         idle = self.cycle is None or self.cycle.response_complete
         if (
             idle
+            and not self.flow.write_paused  # who doesn't read waits, as uvicorn has it
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and not self.expect_100_continue
@@ -188,6 +189,7 @@ class PaymentProtocol(HttpProtocol):
         ):
             keep_alive = self.parser.should_keep_alive()
             self.cycle = self._taken = Taken(self, self.url, keep_alive=keep_alive)
+            self.run(self._taken)
         else:
             super().begin()
 

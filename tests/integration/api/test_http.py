@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from api import http_protocol
+from api import history, http_protocol
 from tests.fixtures.fix_api import Api, one_posting
+from tests.fixtures.fix_tally import until
 
 H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n"
 JSON = "Content-Type: application/json\r\n"
@@ -110,6 +111,25 @@ def test_what_follows_a_command_changes_nothing_of_its_answer(
     assert [status for status, _ in answers(town, first + second + junk)] == [201, 201]
 
 
+@pytest.mark.parametrize("path", ["/v1/payments", "/v1/accounts"])
+@pytest.mark.parametrize("query", ["", "?dry_run=false"])
+def test_a_request_with_a_malformed_body_costs_no_other_its_answer(
+    town: Api, path: str, query: str
+) -> None:
+    first = command(town, f"/v1/payments{query}", one_posting("alice", "bob", 1), "first")
+    second = command(town, f"/v1/payments{query}", one_posting("alice", "bob", 2), "second")
+    broken = f"{JSON}Idempotency-Key: k\r\nTransfer-Encoding: chunked\r\n"
+    last = head(town, "POST", path, broken) + b"no number\r\n"
+    assert [status for status, _ in answers(town, first + last)] == [201]
+    assert [status for status, _ in answers(town, first + second + last)] == [201, 201]
+
+
+def test_a_request_is_answered_once(town: Api) -> None:
+    """Early, as its key is nobody's; what its body turns out to be adds nothing."""
+    sent = b"POST /nowhere HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert [status for status, _ in answers(town, sent, b"no number\r\n")] == [404]
+
+
 # Offers to upgrade --------------------------------------------------------------------------
 
 
@@ -142,6 +162,13 @@ def test_a_body_after_an_offer_to_upgrade_is_no_request(town: Api, offer: str) -
         assert (status, problem["errors"][0]["code"]) == (400, "not_json")
     again = town.pay("alice", "bob", 100, key="smuggled")
     assert "Idempotent-Replayed" not in again.headers
+
+
+def test_offers_may_be_many(town: Api) -> None:
+    """More on a line than calls may go into one another."""
+    ask = head(town, "GET", "/livez", H2C)
+    told = answers(town, ask * 900 + head(town, "GET", "/livez", closing()))
+    assert [status for status, _ in told] == [200] * 901
 
 
 def test_a_line_goes_on_after_an_offer_to_upgrade(town: Api) -> None:
@@ -245,6 +272,54 @@ def test_who_waits_for_us_is_not_closed(town: Api, monkeypatch: pytest.MonkeyPat
         while b"carol" not in received and time.monotonic() < deadline:
             received += following.recv(65536)
     assert b"carol" in received
+
+
+def test_who_asks_far_ahead_is_answered_in_order_and_no_more_is_kept(town: Api) -> None:
+    """All that fits into a read is taken apart at once; what goes beyond is to be asked again."""
+    told = answers(town, head(town, "GET", "/livez") * 1_900)
+    assert {status for status, _ in told} == {200}
+    assert http_protocol.MAX_AHEAD <= len(told) <= http_protocol.MAX_AHEAD + 2
+    one_by_one = [
+        command(town, "/v1/payments", one_posting("alice", "bob", 1), f"k{n}") for n in range(900)
+    ]
+    last = command(town, "/v1/payments", one_posting("alice", "bob", 1), "last", closing())
+    paid = answers(town, b"".join(one_by_one) + last)
+    assert [body["balances"][1]["posted"] for _, body in paid] == [*range(1, 902)]
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/v1/payments"])
+def test_a_client_that_does_not_read_is_closed(
+    town: Api, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """And until then no more is taken of it than there is room for."""
+    monkeypatch.setattr(http_protocol, "READS_WITHIN_S", 0.1)
+    address = urlsplit(town.url)
+    with socket.socket() as open_line:
+        open_line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        open_line.connect((address.hostname, address.port))
+        open_line.settimeout(30)
+
+        def ask_on() -> None:
+            for n in range(200_000):  # more than the buffers in between hold
+                sent = head(town, "GET", path)
+                if path == "/v1/payments":
+                    sent = command(town, path, one_posting("alice", "bob", 1), f"k{n}")
+                open_line.sendall(sent)
+
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            ask_on()
+
+
+def test_who_leaves_is_missed_though_more_was_asked(
+    town: Api, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "KEEP_ALIVE_S", 1_000)  # it is not by writing that it is noticed
+    live = head(town, "GET", "/v1/events", "Accept: text/event-stream\r\n", role="auditor")
+    with line(town) as leaving:
+        leaving.sendall(live + head(town, "GET", "/livez"))
+        assert leaving.recv(12) == b"HTTP/1.1 200"
+    until(lambda: 'route="/v1/events"' in town.get("/metrics", role=None).text)
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 def test_more_connections_than_there_is_room_for_are_shut_out_and_told_of(
