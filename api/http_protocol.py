@@ -62,15 +62,16 @@ class Room:
 
 
 class _Flow(FlowControl):
-    """Reads no more while requests wait for those before them: uvicorn's goes on with each answer,
-    by as many requests as a read brings."""
+    """Reads no more while many requests wait for those before them: uvicorn's goes on with each
+    answer, by as many requests as a read brings. While few do, it is by reading that a client's
+    leaving is noticed."""
 
     def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
         super().__init__(transport)
         self._pipeline = pipeline
 
     def resume_reading(self) -> None:
-        if not self._pipeline:
+        if len(self._pipeline) < MAX_AHEAD // 10:
             super().resume_reading()
 
 
