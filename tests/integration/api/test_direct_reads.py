@@ -21,7 +21,10 @@ def town(shared_api: Api) -> Api:
     api.open("alice")
     for amount in (100, 200, 300):
         paid = api.pay("cash", "alice", amount)
-    assert api.get("/v1/payments", min_position=paid.json()["position"]).status_code == 200
+    there = f"min_position={paid.json()['position']}"
+    for path in ("/v1/payments?", "/v1/balances?", f"{STATEMENT}&"):  # each of its own read model
+        answer = api.get(f"{path}{there}", headers={"Prefer": "wait=30"})
+        assert answer.status_code == 200
     return api
 
 
