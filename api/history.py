@@ -11,7 +11,7 @@ from starlette.requests import Request
 from api.answers import encoded
 from api.auth import still_let_in
 from api.parts import parts_of
-from api.paths import payment_id_or_none
+from api.paths import payment_named
 from api.queries import EventsQuery
 from application.answers import Recorded
 from application.history import event_item
@@ -29,10 +29,6 @@ STREAM_PAGE: Final = 1_000
 """Events of one account, or payment, that a page looks at."""
 
 
-_NOBODYS: Final = UUID(int=0)
-"""For what can be no payment's id: no command has this one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Filters:
     account: UUID | None
@@ -43,7 +39,7 @@ class Filters:
     @classmethod
     def of(cls, query: EventsQuery, ledger: str) -> "Filters":
         account = account_stream(ledger, query.account) if query.account else None
-        payment = payment_id_or_none(query.payment) or _NOBODYS if query.payment else None
+        payment = payment_named(query.payment) if query.payment else None
         return cls(account, payment, query.type)
 
     def take(self, recorded: Recorded) -> bool:

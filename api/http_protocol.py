@@ -81,9 +81,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     app: Any
     cycle: Any
-    """The last request; those before it that are not answered yet are `_running` and in the
+    """The last request; those before it that are not answered yet are `running` and in the
     pipeline."""
-    _running: Any = None
+    running: Any = None
+    """The request whose answer is the next one."""
     _loop: asyncio.AbstractEventLoop
     _due: float | None
     """By the loop's clock: until then the client has to go on; None while it is our turn."""
@@ -108,9 +109,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)  # which tells the last request alone
-        if self._running and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+        if self.running and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
 
     def pause_writing(self) -> None:
         self._unread_since = self._loop.time()
@@ -202,14 +203,11 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def complete(self) -> None:
+        """All of it is there."""
         super().on_message_complete()
 
-    def run(self, cycle: Any) -> None:
-        """Its answer is the next one."""
-        self._running = cycle
-
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self.run(cycle)
+        self.running = cycle
         super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
@@ -218,7 +216,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._over = True
         if self._lacks_body() and self.pipeline:
             self.pipeline.popleft()
-            self.cycle = self.pipeline[0][0] if self.pipeline else self._running
+            self.cycle = self.pipeline[0][0] if self.pipeline else self.running
         if self.cycle and not self.cycle.response_complete and not self._lacks_body():
             self.cycle.keep_alive = False
         elif self.cycle and self.cycle.response_complete and self._in_body:

@@ -188,8 +188,8 @@ class PaymentProtocol(HttpProtocol):
             and may_be_plain(self.url)
         ):
             keep_alive = self.parser.should_keep_alive()
-            self.cycle = self._taken = Taken(self, self.url, keep_alive=keep_alive)
-            self.run(self._taken)
+            self._taken = Taken(self, self.url, keep_alive=keep_alive)
+            self.cycle = self.running = self._taken
         else:
             super().begin()
 

@@ -298,7 +298,6 @@ def test_of_who_asks_too_far_ahead_no_more_is_kept(
 def test_a_client_that_does_not_read_is_closed(
     town: Api, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """And until then no more is taken of it than there is room for."""
     monkeypatch.setattr(http_protocol, "READS_WITHIN_S", 0.1)
     address = urlsplit(town.url)
     with socket.socket() as open_line:
